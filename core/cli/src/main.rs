@@ -1,0 +1,2 @@
+//! The `orchestrator` binary: arguments, progress, exit codes; nothing else.
+fn main() {}

@@ -1,0 +1,1 @@
+//! `orchestrator-config`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-data`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-diagnostics`: part of the orchestrator workspace, not written yet.

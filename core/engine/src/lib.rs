@@ -1,0 +1,1 @@
+//! `orchestrator-engine`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-model`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-plugin-host`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-store`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-train`: part of the orchestrator workspace, not written yet.

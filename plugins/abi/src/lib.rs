@@ -1,0 +1,1 @@
+//! `orchestrator-plugin-abi`: part of the orchestrator workspace, not written yet.

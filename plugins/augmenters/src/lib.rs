@@ -1,0 +1,1 @@
+//! `orchestrator-augmenters`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-filters`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-losses`: part of the orchestrator workspace, not written yet.

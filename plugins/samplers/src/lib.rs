@@ -1,0 +1,1 @@
+//! `orchestrator-samplers`: part of the orchestrator workspace, not written yet.

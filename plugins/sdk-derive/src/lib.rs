@@ -1,0 +1,1 @@
+//! `orchestrator-plugin-derive`: part of the orchestrator workspace, not written yet.

@@ -1,0 +1,1 @@
+//! `orchestrator-reports`: part of the orchestrator workspace, not written yet.

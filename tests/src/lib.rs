@@ -1,0 +1,1 @@
+//! `orchestrator-tests`: part of the orchestrator workspace, not written yet.
