@@ -282,19 +282,6 @@ typedef struct orch_loss {
   orch_status (*forward)(void *instance, const orch_call *call, const orch_loss_batch *batch, orch_loss_out *out);
 } orch_loss;
 
-/* "orch.state/1": what makes `resume` exact for a plugin that remembers. */
-typedef struct orch_bytes_sink orch_bytes_sink;
-struct orch_bytes_sink {
-  void *host;
-  orch_status (*write)(const orch_bytes_sink *sink, const uint8_t *bytes, uint64_t len);
-};
-typedef struct orch_state {
-  uint32_t struct_size;
-  uint32_t reserved;
-  orch_status (*save)(void *instance, const orch_call *call, const orch_bytes_sink *sink);
-  orch_status (*load)(void *instance, const orch_call *call, const uint8_t *bytes, uint64_t len);
-} orch_state;
-
 /* ---- host services ------------------------------------------------------------------------------------------------- */
 
 /* "orch.corpus/1". Columns: document "l" (0, 1, 2 ... in order), id "U", title "U", sentences "+L" of "U", metadata "U"
