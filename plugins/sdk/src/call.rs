@@ -1,0 +1,171 @@
+//! What every call gets: seed, services, cancellation, progress; and how it says what is wrong.
+
+use orchestrator_plugin_abi as abi;
+
+use crate::Random;
+use crate::services::{Corpus, Embedder, Judgements, Linalg, Search};
+
+/// Why a call failed, and which setting is to blame if one is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub(crate) status: abi::Status,
+    pub(crate) pointer: String,
+    pub(crate) message: String,
+}
+
+/// Of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    fn new(status: abi::Status, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            pointer: String::new(),
+            message: message.into(),
+        }
+    }
+
+    /// The setting at JSON pointer `pointer` ("/margin") cannot be used.
+    pub fn config(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            ..Self::new(abi::status::CONFIG, message)
+        }
+    }
+
+    /// What was given to work on cannot be used.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(abi::status::DATA, message)
+    }
+
+    /// The host asked to stop.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(abi::status::CANCELLED, "cancelled")
+    }
+
+    /// The host does not lend what this needs.
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(abi::status::UNSUPPORTED, message)
+    }
+
+    /// A fault of the plugin.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(abi::status::INTERNAL, message)
+    }
+
+    pub(crate) fn panicked(message: impl Into<String>) -> Self {
+        Self::new(abi::status::PANIC, message)
+    }
+
+    pub(crate) fn host(status: abi::Status, what: &str) -> Self {
+        Self::new(status, format!("{what}: the host answered status {status}"))
+    }
+}
+
+/// First argument of everything that may fail.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub(crate) raw: &'a abi::Call,
+}
+
+impl<'a> Call<'a> {
+    /// Training step, or 0 outside training.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.raw.step
+    }
+
+    /// A generator for this call and `salt` (an anchor's number, say): the same whatever the order rows are worked on.
+    #[must_use]
+    pub fn random(&self, salt: &[u64]) -> Random {
+        Random::new(self.raw.seed, salt)
+    }
+
+    /// Whether the run is stopping; then return [`Error::cancelled`].
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        // SAFETY: the host's function, with the host's own call.
+        unsafe { (self.raw.is_cancelled)(self.raw) != 0 }
+    }
+
+    /// For the progress display; `total` 0 = not known.
+    pub fn progress(&self, done: u64, total: u64, label: &str) {
+        // SAFETY: the host's function; `label` outlives the call.
+        unsafe { (self.raw.progress)(self.raw, done, total, abi::Str::new(label)) }
+    }
+
+    /// The documents.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn corpus(&self) -> Result<Corpus<'a>> {
+        Corpus::lent(*self)
+    }
+
+    /// Who is relevant to whom, among the training anchors.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn judgements(&self) -> Result<Judgements<'a>> {
+        Judgements::lent(*self)
+    }
+
+    /// Exact search over the corpus.
+    ///
+    /// # Errors
+    /// If the host does not lend it here.
+    pub fn search(&self) -> Result<Search<'a>> {
+        Ok(Search {
+            call: *self,
+            raw: self.service(abi::service::SEARCH)?,
+        })
+    }
+
+    /// Texts to embeddings.
+    ///
+    /// # Errors
+    /// If the host does not lend it here.
+    pub fn embedder(&self) -> Result<Embedder<'a>> {
+        Ok(Embedder {
+            call: *self,
+            raw: self.service(abi::service::EMBEDDER)?,
+        })
+    }
+
+    /// Matrix products.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn linalg(&self) -> Result<Linalg<'a>> {
+        Ok(Linalg {
+            call: *self,
+            raw: self.service(abi::service::LINALG)?,
+        })
+    }
+
+    /// The service `id` as the struct the header gives it.
+    pub(crate) fn service<T>(&self, id: &str) -> Result<&'a T> {
+        // SAFETY: the host's function; a service lives as long as the call.
+        let raw = unsafe { (self.raw.service)(self.raw, abi::Str::new(id)) };
+        if raw.is_null() {
+            return Err(Error::unsupported(format!(
+                "the host does not lend the service {id} here"
+            )));
+        }
+        // SAFETY: not null, and by contract the struct that `id` names.
+        Ok(unsafe { &*raw.cast::<T>() })
+    }
+
+    pub(crate) fn report(&self, error: &Error) {
+        // SAFETY: the host's function; both strings outlive the call.
+        unsafe {
+            (self.raw.set_error)(
+                self.raw,
+                error.status,
+                abi::Str::new(&error.pointer),
+                abi::Str::new(&error.message),
+            );
+        }
+    }
+}
