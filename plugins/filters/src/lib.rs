@@ -1,1 +1,12 @@
-//! `orchestrator-filters`: part of the orchestrator workspace, not written yet.
+//! Our filters: one file a plugin.
+#![forbid(unsafe_code)]
+
+mod retracted;
+mod word_count;
+
+orchestrator_plugin::export! {
+    filters: [
+        word_count::WordCount as "org.orchestrator.word_count",
+        retracted::Retracted as "org.orchestrator.retracted",
+    ],
+}

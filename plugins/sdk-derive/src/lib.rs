@@ -94,7 +94,17 @@ fn expand_field(
                 if meta.path.is_ident(key) {
                     let value: syn::Expr = meta.value()?.parse()?;
                     steps.push(match key {
-                        "default" => quote!(.default::<#ty>(::std::convert::From::from(#value))),
+                        "default" => {
+                            let text = matches!(
+                                &value,
+                                syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(_), .. })
+                            );
+                            if text {
+                                quote!(.default::<#ty>(::std::string::String::from(#value)))
+                            } else {
+                                quote!(.default::<#ty>(#value))
+                            }
+                        }
                         "min" => quote!(.bound("minimum", ::orchestrator_plugin::config::number(#value))),
                         "max" => quote!(.bound("maximum", ::orchestrator_plugin::config::number(#value))),
                         "above" => {

@@ -105,11 +105,16 @@ impl Settings {
     /// # Errors
     /// If `text` is not a JSON object or has an unknown key.
     pub fn parse<C: Config>(text: &str) -> Result<Self, Error> {
-        let given = match serde_json::from_str(text) {
-            Ok(Value::Object(given)) => given,
-            Ok(_) => return Err(Error::config("", "settings must be a JSON object")),
-            Err(error) => return Err(Error::config("", format!("settings are not JSON: {error}"))),
-        };
+        let value = serde_json::from_str(text)
+            .map_err(|error| Error::config("", format!("settings are not JSON: {error}")))?;
+        Self::of::<C>(&value)
+    }
+
+    fn of<C: Config>(value: &Value) -> Result<Self, Error> {
+        let given = value
+            .as_object()
+            .ok_or_else(|| wrong("a group of settings"))?
+            .clone();
         let properties = C::properties();
         if let Some(unknown) = given
             .keys()
@@ -133,23 +138,30 @@ impl Settings {
     /// If it is missing without a default, or not a `T`.
     pub fn get<T: Setting>(&self, key: &str) -> Result<T, Error> {
         let value = self.given.get(key).or_else(|| self.defaults.get(key));
-        T::read(value.unwrap_or(&Value::Null))
-            .ok_or_else(|| Error::config(format!("/{key}"), format!("must be {}", T::NAME)))
+        T::read(value.unwrap_or(&Value::Null)).map_err(|mut error| {
+            error.pointer.insert_str(0, &format!("/{key}"));
+            error
+        })
     }
 }
 
 /// A type a setting may have.
 pub trait Setting: Sized {
-    /// What a message calls it.
-    const NAME: &'static str;
     /// May be left out without a default.
     const OPTIONAL: bool = false;
     /// Its JSON Schema.
     fn schema() -> Map<String, Value>;
-    /// From JSON; `None` if it is another type.
-    fn read(value: &Value) -> Option<Self>;
+    /// From JSON.
+    ///
+    /// # Errors
+    /// If it is another type; the pointer is relative to the value.
+    fn read(value: &Value) -> Result<Self, Error>;
     /// To JSON.
     fn write(&self) -> Value;
+}
+
+fn wrong(expected: &str) -> Error {
+    Error::config("", format!("must be {expected}"))
 }
 
 fn typed(name: &str) -> Map<String, Value> {
@@ -159,7 +171,6 @@ fn typed(name: &str) -> Map<String, Value> {
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Setting for $type {
-            const NAME: &'static str = "a whole number";
             fn schema() -> Map<String, Value> {
                 let mut schema = typed("integer");
                 if <$type>::MIN == 0 {
@@ -167,11 +178,12 @@ macro_rules! integers {
                 }
                 schema
             }
-            fn read(value: &Value) -> Option<Self> {
+            fn read(value: &Value) -> Result<Self, Error> {
                 value
                     .as_i64()
                     .and_then(|number| number.try_into().ok())
                     .or_else(|| value.as_u64().and_then(|number| number.try_into().ok()))
+                    .ok_or_else(|| wrong("a whole number"))
             }
             fn write(&self) -> Value {
                 Value::from(*self)
@@ -182,12 +194,11 @@ macro_rules! integers {
 integers!(usize, u32, u64, i64);
 
 impl Setting for f64 {
-    const NAME: &'static str = "a number";
     fn schema() -> Map<String, Value> {
         typed("number")
     }
-    fn read(value: &Value) -> Option<Self> {
-        value.as_f64()
+    fn read(value: &Value) -> Result<Self, Error> {
+        value.as_f64().ok_or_else(|| wrong("a number"))
     }
     fn write(&self) -> Value {
         Value::from(*self)
@@ -195,13 +206,15 @@ impl Setting for f64 {
 }
 
 impl Setting for f32 {
-    const NAME: &'static str = "a number";
     fn schema() -> Map<String, Value> {
         typed("number")
     }
     #[allow(clippy::cast_possible_truncation)]
-    fn read(value: &Value) -> Option<Self> {
-        value.as_f64().map(|number| number as f32)
+    fn read(value: &Value) -> Result<Self, Error> {
+        value
+            .as_f64()
+            .map(|number| number as f32)
+            .ok_or_else(|| wrong("a number"))
     }
     fn write(&self) -> Value {
         // Through text, so that 0.3 is shown as 0.3 and not as its widened bits.
@@ -212,12 +225,11 @@ impl Setting for f32 {
 }
 
 impl Setting for bool {
-    const NAME: &'static str = "true or false";
     fn schema() -> Map<String, Value> {
         typed("boolean")
     }
-    fn read(value: &Value) -> Option<Self> {
-        value.as_bool()
+    fn read(value: &Value) -> Result<Self, Error> {
+        value.as_bool().ok_or_else(|| wrong("true or false"))
     }
     fn write(&self) -> Value {
         Value::from(*self)
@@ -225,12 +237,14 @@ impl Setting for bool {
 }
 
 impl Setting for String {
-    const NAME: &'static str = "text";
     fn schema() -> Map<String, Value> {
         typed("string")
     }
-    fn read(value: &Value) -> Option<Self> {
-        value.as_str().map(str::to_owned)
+    fn read(value: &Value) -> Result<Self, Error> {
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| wrong("text"))
     }
     fn write(&self) -> Value {
         Value::from(self.as_str())
@@ -238,14 +252,20 @@ impl Setting for String {
 }
 
 impl<T: Setting> Setting for Vec<T> {
-    const NAME: &'static str = "a list";
     fn schema() -> Map<String, Value> {
         let mut schema = typed("array");
         schema.insert("items".to_owned(), Value::Object(T::schema()));
         schema
     }
-    fn read(value: &Value) -> Option<Self> {
-        value.as_array()?.iter().map(T::read).collect()
+    fn read(value: &Value) -> Result<Self, Error> {
+        let items = value.as_array().ok_or_else(|| wrong("a list"))?;
+        let read = |(place, item): (usize, &Value)| {
+            T::read(item).map_err(|mut error| {
+                error.pointer.insert_str(0, &format!("/{place}"));
+                error
+            })
+        };
+        items.iter().enumerate().map(read).collect()
     }
     fn write(&self) -> Value {
         Value::Array(self.iter().map(T::write).collect())
@@ -253,19 +273,34 @@ impl<T: Setting> Setting for Vec<T> {
 }
 
 impl<T: Setting> Setting for Option<T> {
-    const NAME: &'static str = T::NAME;
     const OPTIONAL: bool = true;
     fn schema() -> Map<String, Value> {
         T::schema()
     }
-    fn read(value: &Value) -> Option<Self> {
+    fn read(value: &Value) -> Result<Self, Error> {
         if value.is_null() {
-            Some(None)
+            Ok(None)
         } else {
             T::read(value).map(Some)
         }
     }
     fn write(&self) -> Value {
         self.as_ref().map_or(Value::Null, T::write)
+    }
+}
+
+/// A group of settings inside the settings.
+impl<C: Config> Setting for C {
+    fn schema() -> Map<String, Value> {
+        match C::schema() {
+            Value::Object(schema) => schema,
+            _ => Map::new(),
+        }
+    }
+    fn read(value: &Value) -> Result<Self, Error> {
+        C::read(&Settings::of::<C>(value)?)
+    }
+    fn write(&self) -> Value {
+        Value::Object(Map::new())
     }
 }

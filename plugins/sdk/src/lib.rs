@@ -8,7 +8,7 @@
 //! #[derive(Config)]
 //! struct WordCount {
 //!     /// The fewest words a text may have.
-//!     #[config(default = 10_usize, min = 1)]
+//!     #[config(default = 10, min = 1)]
 //!     min_words: usize,
 //! }
 //!
