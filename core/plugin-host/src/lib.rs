@@ -1,1 +1,22 @@
-//! `orchestrator-plugin-host`: part of the orchestrator workspace, not written yet.
+//! Finds, checks, loads and calls plugins. The only crate that knows libloading, and the only way a plugin gets into a
+//! run, ours included. Trusts nothing that comes back: everything a plugin returns is checked before it is used. Never
+//! unloads a library.
+
+mod call;
+mod error;
+mod instance;
+mod library;
+mod linalg;
+mod search_path;
+mod services;
+mod table;
+mod trust;
+
+pub use call::Context;
+pub use error::Error;
+pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
+pub use library::{Kind, Plugin, PluginInfo};
+pub use search_path::{Host, SearchPath};
+pub use services::{CurrentModel, Services};
+pub use table::Table;
+pub use trust::trust;

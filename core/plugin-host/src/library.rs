@@ -1,0 +1,332 @@
+//! A plugin library: opened, checked, described.
+
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orchestrator_plugin_abi as abi;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::call::{self, Context};
+use crate::error::Error;
+use crate::instance::Instance;
+
+/// What a plugin does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Proposes samples.
+    Sampler,
+    /// Chooses from a pool (a sampler of the ABI, with the ability to select).
+    Selector,
+    /// Makes samples out of samples.
+    Augmenter,
+    /// Keeps or drops samples.
+    Filter,
+    /// Gives a number and a gradient.
+    Loss,
+}
+
+impl Kind {
+    /// As the word in a message.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sampler => "sampler",
+            Self::Selector => "selector",
+            Self::Augmenter => "augmenter",
+            Self::Filter => "filter",
+            Self::Loss => "loss",
+        }
+    }
+}
+
+/// What a plugin says of itself, checked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginInfo {
+    /// Reverse DNS.
+    pub id: String,
+    /// What it does.
+    pub kind: Kind,
+    /// Semantic version.
+    pub version: String,
+    /// For people.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// May be empty.
+    pub url: String,
+    /// JSON Schema of its settings.
+    pub schema: Value,
+    /// Host services it cannot work without.
+    pub services: Vec<String>,
+    /// Equal seed and input give equal output.
+    pub deterministic: bool,
+    /// The file it is from.
+    pub library: PathBuf,
+    /// SHA-256 of that file.
+    pub sha256: String,
+}
+
+impl PluginInfo {
+    /// The last part of the id, which an experiment may use.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.id.rsplit('.').next().unwrap_or(&self.id)
+    }
+}
+
+/// The functions of a library. It is never unloaded, so they live as long as the process.
+pub(crate) struct Entry {
+    pub create:
+        unsafe extern "C" fn(*const abi::Call, abi::Str, abi::Str, *mut *mut c_void) -> abi::Status,
+    pub destroy: unsafe extern "C" fn(*mut c_void),
+}
+
+/// The vtable of an ability, checked to be complete.
+#[derive(Clone, Copy)]
+pub(crate) enum Ability {
+    Sampler(&'static abi::Sampler),
+    Select(&'static abi::Select),
+    Augmenter(&'static abi::Augmenter),
+    Filter(&'static abi::Filter),
+    Loss(&'static abi::Loss),
+}
+
+/// A plugin that can be instantiated.
+pub struct Plugin {
+    info: PluginInfo,
+    entry: Arc<Entry>,
+    ability: Ability,
+}
+
+impl Plugin {
+    /// What it says of itself.
+    #[must_use]
+    pub fn info(&self) -> &PluginInfo {
+        &self.info
+    }
+
+    /// Makes an instance, called `name` in messages, from settings its schema accepts.
+    ///
+    /// # Errors
+    /// If it refuses them.
+    pub fn create(&self, name: &str, settings: &Value, seed: u64) -> Result<Instance, Error> {
+        let settings = settings.to_string();
+        let mut raw = std::ptr::null_mut();
+        let context = Context {
+            seed,
+            ..Context::default()
+        };
+        call::run(name, "create", &context, |call| {
+            // SAFETY: the library's function; the strings and the place for the instance outlive the call.
+            unsafe {
+                (self.entry.create)(
+                    call,
+                    abi::Str::new(&self.info.id),
+                    abi::Str::new(&settings),
+                    &raw mut raw,
+                )
+            }
+        })?;
+        Ok(Instance::new(name, self.entry.clone(), self.ability, raw))
+    }
+}
+
+/// Opens `copy`, the copy of `file`, and checks everything it says of itself.
+pub(crate) fn open(file: &Path, copy: &Path, hash: &str) -> Result<Vec<Plugin>, Error> {
+    // SAFETY: loading runs the library's initialisers. It is trusted: shipped or pinned by the user.
+    let library = unsafe { load(copy) }.map_err(|error| Error::NotALibrary {
+        path: file.to_owned(),
+        why: error.to_string(),
+    })?;
+    let not_a_plugin = |why: &str| Error::NotAPlugin {
+        path: file.to_owned(),
+        why: why.to_owned(),
+    };
+    // SAFETY: the symbol is a constant of that type, checked by its magic before anything else is read.
+    let entry: &'static abi::PluginEntry = unsafe {
+        let symbol = library
+            .get::<*const abi::PluginEntry>(abi::ENTRY_SYMBOL)
+            .map_err(|_| not_a_plugin("it does not export orch_plugin_entry_v1"))?;
+        symbol
+            .as_ref()
+            .ok_or_else(|| not_a_plugin("orch_plugin_entry_v1 is null"))?
+    };
+    // Never unloaded: thread-locals and statics of a Rust library do not survive it (rust-lang/rust#91979).
+    std::mem::forget(library);
+    if entry.magic != abi::MAGIC {
+        return Err(not_a_plugin("its entry does not begin with ORCHPLUG"));
+    }
+    if entry.abi_major != abi::ABI_MAJOR || entry.min_host_minor > abi::ABI_MINOR {
+        return Err(Error::Abi {
+            path: file.to_owned(),
+            theirs: format!("{}.{}", entry.abi_major, entry.min_host_minor),
+            ours: format!("{}.{}", abi::ABI_MAJOR, abi::ABI_MINOR),
+        });
+    }
+    if (entry.struct_size as usize) < size_of::<abi::PluginEntry>() {
+        return Err(not_a_plugin("its entry is shorter than ABI 1.0 says"));
+    }
+    let (Some(init), Some(count), Some(describe), Some(create), Some(destroy), Some(extension)) = (
+        entry.init,
+        entry.plugin_count,
+        entry.descriptor,
+        entry.create,
+        entry.destroy,
+        entry.get_extension,
+    ) else {
+        return Err(not_a_plugin("a function of its entry is null"));
+    };
+    let wrong = |why: String| Error::Descriptor {
+        path: file.to_owned(),
+        why,
+    };
+    // SAFETY: the library's functions, called as the header says, `init` first.
+    unsafe {
+        let status = init();
+        if status != abi::status::OK {
+            return Err(not_a_plugin(&format!(
+                "its init failed with status {status}"
+            )));
+        }
+        let functions = Arc::new(Entry { create, destroy });
+        (0..count())
+            .map(|index| {
+                let raw = describe(index)
+                    .as_ref()
+                    .ok_or_else(|| wrong(format!("descriptor {index} is null")))?;
+                let mut info = info(raw, index).map_err(wrong)?;
+                file.clone_into(&mut info.library);
+                hash.clone_into(&mut info.sha256);
+                let get = |id: &str| extension(abi::Str::new(&info.id), abi::Str::new(id));
+                let (ability, kind) = ability(raw.kind, get).ok_or_else(|| {
+                    wrong(format!(
+                        "plugin `{}` lacks the ability of its kind",
+                        info.id
+                    ))
+                })?;
+                info.kind = kind;
+                Ok(Plugin {
+                    info,
+                    entry: functions.clone(),
+                    ability,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(unix)]
+unsafe fn load(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+    // SAFETY: the caller trusts the library.
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL).map(Into::into) }
+}
+
+#[cfg(not(unix))]
+unsafe fn load(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: the caller trusts the library.
+    unsafe { libloading::Library::new(path) }
+}
+
+/// The ability that a kind must have, with all its functions.
+///
+/// # Safety
+/// `get` must be the library's, which gives vtables of the types the ids name.
+unsafe fn ability(kind: u32, get: impl Fn(&str) -> *const c_void) -> Option<(Ability, Kind)> {
+    // SAFETY: a vtable is null or a constant of the type its id names.
+    unsafe {
+        match kind {
+            abi::kind::SAMPLER => {
+                if let Some(table) = get(abi::ability::SAMPLER).cast::<abi::Sampler>().as_ref() {
+                    table.propose?;
+                    return Some((Ability::Sampler(table), Kind::Sampler));
+                }
+                let table = get(abi::ability::SELECT).cast::<abi::Select>().as_ref()?;
+                table.select?;
+                Some((Ability::Select(table), Kind::Selector))
+            }
+            abi::kind::AUGMENTER => {
+                let table = get(abi::ability::AUGMENTER)
+                    .cast::<abi::Augmenter>()
+                    .as_ref()?;
+                table.augment?;
+                Some((Ability::Augmenter(table), Kind::Augmenter))
+            }
+            abi::kind::FILTER => {
+                let table = get(abi::ability::FILTER).cast::<abi::Filter>().as_ref()?;
+                table.judge?;
+                Some((Ability::Filter(table), Kind::Filter))
+            }
+            abi::kind::LOSS => {
+                let table = get(abi::ability::LOSS).cast::<abi::Loss>().as_ref()?;
+                table.forward?;
+                table.needs?;
+                Some((Ability::Loss(table), Kind::Loss))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// # Safety
+/// The strings of `raw` must be valid.
+unsafe fn info(raw: &abi::Descriptor, index: u32) -> Result<PluginInfo, String> {
+    let text = |text: abi::Str, what: &str| {
+        // SAFETY: the caller promises it.
+        std::str::from_utf8(unsafe { text.bytes() })
+            .map(str::to_owned)
+            .map_err(|_| format!("the {what} of plugin {index} is not UTF-8"))
+    };
+    let id = text(raw.id, "id")?;
+    let well_formed = id.split('.').count() >= 2
+        && id.split('.').all(|part| {
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        });
+    if !well_formed {
+        return Err(format!(
+            "plugin {index} has the id `{id}`, which is not reverse DNS"
+        ));
+    }
+    let schema: Value = serde_json::from_str(&text(raw.config_schema, "schema")?)
+        .map_err(|error| format!("the config schema of `{id}` is not JSON: {error}"))?;
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err(format!(
+            "the config schema of `{id}` is not that of an object"
+        ));
+    }
+    let services: Vec<String> = text(raw.requires_services, "list of services")?
+        .split(' ')
+        .filter(|service| !service.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if let Some(unknown) = services
+        .iter()
+        .find(|service| !abi::service::ALL.contains(&service.as_str()))
+    {
+        return Err(format!(
+            "`{id}` requires the service `{unknown}`, which this version does not have"
+        ));
+    }
+    Ok(PluginInfo {
+        kind: Kind::Sampler,
+        version: text(raw.version, "version")?,
+        name: text(raw.name, "name")?,
+        summary: text(raw.summary, "summary")?,
+        licence: text(raw.licence, "licence")?,
+        url: text(raw.url, "url")?,
+        schema,
+        services,
+        deterministic: raw.flags & abi::flag::DETERMINISTIC != 0,
+        library: PathBuf::new(),
+        sha256: String::new(),
+        id,
+    })
+}

@@ -1,0 +1,161 @@
+//! Where plugins are looked for, and what was found.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::library::{self, Kind, Plugin, PluginInfo};
+use crate::trust;
+
+/// The libraries that come with the product, beside its executable.
+const SHIPPED: [&str; 4] = [
+    "orchestrator_samplers",
+    "orchestrator_augmenters",
+    "orchestrator_filters",
+    "orchestrator_losses",
+];
+
+/// Where to look, and whom to trust.
+#[derive(Debug, Clone, Default)]
+pub struct SearchPath {
+    /// Folder of the executable: the libraries shipped there, and all in its `plugins` folder, are trusted.
+    pub beside_executable: Option<PathBuf>,
+    /// Further libraries, or folders of libraries: must be pinned.
+    pub further: Vec<PathBuf>,
+    /// The lock file that pins them.
+    pub lock: PathBuf,
+    /// Where content-addressed copies go, which are what is loaded: a rebuild under a running experiment changes nothing.
+    pub copies: PathBuf,
+}
+
+/// Every plugin that was found.
+pub struct Host {
+    plugins: Vec<Plugin>,
+    looked_in: Vec<PathBuf>,
+}
+
+fn is_library(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+}
+
+/// The libraries of a folder, in order of their names.
+fn libraries_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = std::fs::read_dir(folder).map_err(|error| Error::File {
+        what: "cannot look into",
+        path: folder.to_owned(),
+        why: error.to_string(),
+    })?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| is_library(path))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+impl Host {
+    /// Finds, checks and loads every library on the path.
+    ///
+    /// # Errors
+    /// On the first library that cannot be used.
+    pub fn load(path: &SearchPath) -> Result<Self, Error> {
+        let mut looked_in = Vec::new();
+        let mut libraries: Vec<(PathBuf, bool)> = Vec::new();
+        if let Some(folder) = &path.beside_executable {
+            looked_in.push(folder.clone());
+            for name in SHIPPED {
+                let file = folder.join(format!(
+                    "{}{name}{}",
+                    std::env::consts::DLL_PREFIX,
+                    std::env::consts::DLL_SUFFIX
+                ));
+                if file.is_file() {
+                    libraries.push((file, true));
+                }
+            }
+            let folder = folder.join("plugins");
+            if folder.is_dir() {
+                libraries.extend(libraries_in(&folder)?.into_iter().map(|file| (file, true)));
+                looked_in.push(folder);
+            }
+        }
+        for given in &path.further {
+            looked_in.push(given.clone());
+            if given.is_dir() {
+                libraries.extend(libraries_in(given)?.into_iter().map(|file| (file, false)));
+            } else {
+                libraries.push((given.clone(), false));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        let mut plugins: Vec<Plugin> = Vec::new();
+        for (file, trusted) in libraries {
+            let bytes = trust::read(&file)?;
+            let hash = trust::sha256(&bytes);
+            if !seen.insert(hash.clone()) {
+                continue;
+            }
+            if !trusted {
+                trust::check(&file, &hash, &path.lock)?;
+            }
+            let copy = copy_of(&file, &hash, &bytes, &path.copies)?;
+            for plugin in library::open(&file, &copy, &hash)? {
+                if let Some(first) = plugins.iter().find(|one| one.info().id == plugin.info().id) {
+                    return Err(Error::Duplicate {
+                        id: plugin.info().id.clone(),
+                        first: first.info().library.clone(),
+                        second: file,
+                    });
+                }
+                plugins.push(plugin);
+            }
+        }
+        Ok(Self { plugins, looked_in })
+    }
+
+    /// Every plugin, in the order found.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginInfo> {
+        self.plugins.iter().map(Plugin::info)
+    }
+
+    /// Where plugins were looked for.
+    #[must_use]
+    pub fn looked_in(&self) -> &[PathBuf] {
+        &self.looked_in
+    }
+
+    /// The plugin of a kind with that id, or with that last part of its id if only one has it.
+    #[must_use]
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Plugin> {
+        let mut of_kind = self.plugins.iter().filter(|one| one.info().kind == kind);
+        if let Some(exact) = of_kind.clone().find(|one| one.info().id == name) {
+            return Some(exact);
+        }
+        let mut short = of_kind.by_ref().filter(|one| one.info().short() == name);
+        short.next().filter(|_| short.next().is_none())
+    }
+}
+
+/// The content-addressed copy of a library; made if it is not there.
+fn copy_of(file: &Path, hash: &str, bytes: &[u8], copies: &Path) -> Result<PathBuf, Error> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let copy = copies.join(format!("{}-{name}", &hash[..16]));
+    let failed = |what: &'static str| {
+        let path = copy.clone();
+        move |error: std::io::Error| Error::File {
+            what,
+            path,
+            why: error.to_string(),
+        }
+    };
+    std::fs::create_dir_all(copies).map_err(failed("cannot make the folder for"))?;
+    let there = std::fs::read(&copy).is_ok_and(|there| there == bytes);
+    if !there {
+        // Written beside and renamed, so that another process never loads half a library.
+        let beside = copies.join(format!(".{}-{name}", std::process::id()));
+        std::fs::write(&beside, bytes).map_err(failed("cannot copy the plugin to"))?;
+        std::fs::rename(&beside, &copy).map_err(failed("cannot copy the plugin to"))?;
+    }
+    Ok(copy)
+}
