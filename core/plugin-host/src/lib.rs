@@ -17,6 +17,6 @@ pub use error::Error;
 pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
 pub use library::{Kind, Plugin, PluginInfo};
 pub use search_path::{Host, SearchPath};
-pub use services::{CurrentModel, Services};
+pub use services::{CurrentModel, Progress, Services};
 pub use table::Table;
 pub use trust::trust;

@@ -22,6 +22,9 @@ pub trait CurrentModel: Sync {
     fn encode(&self, texts: &[&str]) -> Vec<f32>;
 }
 
+/// Shows how far a call is: done, total (0 = not known), a label.
+pub type Progress = dyn Fn(u64, u64, &str);
+
 /// The services lent to a call. What is `None` is not lent.
 #[derive(Clone, Copy, Default)]
 pub struct Services<'a> {
@@ -33,8 +36,8 @@ pub struct Services<'a> {
     pub model: Option<&'a dyn CurrentModel>,
     /// Set when the run is to stop.
     pub cancelled: Option<&'a AtomicBool>,
-    /// Called with done, total (0 = not known) and a label.
-    pub progress: Option<&'a dyn Fn(u64, u64, &str)>,
+    /// Where progress goes.
+    pub progress: Option<&'a Progress>,
 }
 
 static CORPUS: abi::Corpus = abi::Corpus {
@@ -67,7 +70,7 @@ static LINALG: abi::Linalg = abi::Linalg {
 
 pub(crate) fn find(state: &CallState<'_>, id: &[u8]) -> *const c_void {
     let lent = &state.services;
-    let of = |id: &str| id.as_bytes();
+    let of = str::as_bytes;
     if id == of(abi::service::CORPUS) && lent.corpus.is_some() {
         (&raw const CORPUS).cast()
     } else if id == of(abi::service::JUDGEMENTS) && lent.judgements.is_some() {

@@ -211,7 +211,7 @@ impl<'a> Table<'a> {
 
 /// # Safety
 /// `buffer` of `array` must hold its values, of type `T`.
-unsafe fn values<'a, T>(array: &'a abi::ArrowArray, buffer: usize) -> &'a [T] {
+unsafe fn values<T>(array: &abi::ArrowArray, buffer: usize) -> &[T] {
     if array.length == 0 {
         return &[];
     }
@@ -224,7 +224,7 @@ unsafe fn values<'a, T>(array: &'a abi::ArrowArray, buffer: usize) -> &'a [T] {
 
 /// # Safety
 /// `array` must have 64-bit offsets in buffer 1.
-unsafe fn offsets<'a>(array: &'a abi::ArrowArray) -> &'a [i64] {
+unsafe fn offsets(array: &abi::ArrowArray) -> &[i64] {
     // SAFETY: the caller promises length + 1 offsets there.
     unsafe {
         let first = (*array.buffers.add(1)).cast::<i64>();
