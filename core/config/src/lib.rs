@@ -1,1 +1,19 @@
-//! `orchestrator-config`: part of the orchestrator workspace, not written yet.
+//! From YAML to a typed, checked experiment. The only crate that knows YAML. Every error names file, line and column,
+//! shows the line and suggests; all errors of a file are told at once. Plugin settings are checked by the plugins' own
+//! schemas, their defaults filled in. Reads no environment: variables are handed in.
+
+mod experiment;
+mod expression;
+mod node;
+mod read;
+mod schema;
+mod source;
+
+pub use experiment::{
+    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Corpus, Data, Difficulty, Encoder,
+    Evaluate, Experiment, LossStep, Metric, MetricKind, PluginStep, Reading, RoleFilter, Samples,
+    Stage, Train,
+};
+pub use expression::Expression;
+pub use schema::schema;
+pub use source::Source;

@@ -353,7 +353,7 @@ fn read_judgements(
 ) -> Result<Vec<Judgement>, Vec<Diagnostic>> {
     let mut found: Vec<Judgement> = Vec::new();
     let mut errors = Vec::new();
-    let mut find = |id: &str, what: &str, errors: &mut Vec<Diagnostic>| {
+    let find = |id: &str, what: &str, errors: &mut Vec<Diagnostic>| {
         let number = numbers.get(id).copied();
         if number.is_none() {
             let mut diagnostic = line.wrong(format!(

@@ -1,0 +1,345 @@
+//! The experiment as everything after this crate sees it: complete, typed, checked.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Expression;
+
+/// A whole experiment, every default filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Experiment {
+    /// Names the run folder.
+    pub name: String,
+    /// What every random choice is derived from.
+    pub seed: u64,
+    /// Plugin libraries or folders of them, beside those shipped.
+    pub plugins: Vec<PathBuf>,
+    /// What is trained and scored on.
+    pub data: Data,
+    /// What is trained.
+    pub encoder: Encoder,
+    /// How samples come to be.
+    pub samples: Samples,
+    /// How they are used.
+    pub train: Train,
+    /// Rounds of asking an annotator, if any.
+    pub active_learning: Option<ActiveLearning>,
+    /// What is measured.
+    pub evaluate: Evaluate,
+}
+
+impl Experiment {
+    /// Training steps are counted in epochs: how many there are in all stages.
+    #[must_use]
+    pub fn epochs(&self) -> usize {
+        self.train.schedule.iter().map(|stage| stage.epochs).sum()
+    }
+}
+
+/// `data:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// Where the documents are from.
+    pub corpus: Corpus,
+    /// Name of the split that is trained on.
+    pub train: String,
+    /// Share of the training claims held out.
+    pub validation_share: f64,
+    /// Name of the split that is scored.
+    pub test: Option<String>,
+    /// Which judged documents are positives in training.
+    pub reading: Reading,
+}
+
+/// `data.corpus:`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "format", rename_all = "snake_case")]
+pub enum Corpus {
+    /// The fictional mini corpus.
+    Builtin,
+    /// SciFact's format.
+    Scifact {
+        /// Its folder.
+        path: PathBuf,
+    },
+}
+
+/// `data.reading:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// Every judged document is a positive.
+    Retrieval,
+    /// What supports the claim is a positive; what contradicts it, or says neither, a negative.
+    Entailment,
+}
+
+/// `model.encoder:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Encoder {
+    /// An embedding table over a tokeniser trained on the corpus; no download.
+    Static {
+        /// Length of an embedding.
+        dim: usize,
+        /// Size of the tokeniser's vocabulary.
+        vocabulary: usize,
+    },
+}
+
+/// A plugin with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PluginStep {
+    /// Unique in the experiment: the plugin's name, or what `as:` says.
+    pub name: String,
+    /// The plugin's id.
+    pub plugin: String,
+    /// Its settings, defaults filled in.
+    pub settings: Value,
+    /// JSON pointer to where its settings stand in the experiment.
+    pub at: String,
+}
+
+/// Which samples an augmenter is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleFilter {
+    /// Positives.
+    Positive,
+    /// Negatives.
+    Negative,
+    /// Both.
+    Any,
+}
+
+/// An augmenter with what it is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AugmentStep {
+    /// The augmenter.
+    #[serde(flatten)]
+    pub step: PluginStep,
+    /// Which samples it is given.
+    pub from: RoleFilter,
+}
+
+/// `samples:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Samples {
+    /// Samplers, in order.
+    pub propose: Vec<PluginStep>,
+    /// Augmenters, in order; each sees what was there before it.
+    pub augment: Vec<AugmentStep>,
+    /// Filters, in order; each sees what the ones before it kept.
+    pub filter: Vec<PluginStep>,
+}
+
+/// A loss with its weight.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LossStep {
+    /// The loss.
+    #[serde(flatten)]
+    pub step: PluginStep,
+    /// What its value and gradient are multiplied by.
+    pub weight: f64,
+}
+
+/// A band of difficulty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Difficulty {
+    /// The lowest third, or below the first bound.
+    Easy,
+    /// The middle third, or between the bounds.
+    Medium,
+    /// The highest third, or from the second bound.
+    Hard,
+    /// Every negative.
+    Any,
+}
+
+impl Difficulty {
+    /// As in the file and the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Easy => "easy",
+            Self::Medium => "medium",
+            Self::Hard => "hard",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// Where the bands of difficulty part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bands {
+    /// Thirds of the pool.
+    Terciles,
+    /// At fixed difficulties.
+    Bounds(f64, f64),
+}
+
+/// A stage of the curriculum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// How often every positive is seen.
+    pub epochs: usize,
+    /// Which negatives it uses.
+    pub difficulty: Difficulty,
+}
+
+/// `train:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Train {
+    /// Anchors a step.
+    pub batch: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Decoupled weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Share of the steps over which the rate rises, before it falls linearly to 0.
+    pub warmup: f64,
+    /// A checkpoint is written after this many steps.
+    pub checkpoint_every: usize,
+    /// Losses, weighted and summed.
+    pub losses: Vec<LossStep>,
+    /// Negatives a positive, by epoch.
+    pub negatives_per_positive: Expression,
+    /// Where the bands of difficulty part.
+    pub bands: Bands,
+    /// Stages, in order.
+    pub schedule: Vec<Stage>,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Annotator {
+    /// Reveals judgements that were held back: a simulation.
+    Oracle,
+}
+
+/// `active_learning:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActiveLearning {
+    /// How often: train, select, annotate, update.
+    pub rounds: usize,
+    /// The selector.
+    pub select: PluginStep,
+    /// Questions a round.
+    pub budget: usize,
+    /// Who answers.
+    pub annotator: Annotator,
+    /// Share of the training judgements held back for the oracle.
+    pub hold_back: f64,
+    /// Epochs of training after each round's answers.
+    pub epochs: usize,
+}
+
+/// `evaluate:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluate {
+    /// The first is the one that selects on validation and heads the report.
+    pub metrics: Vec<Metric>,
+    /// The baseline's parameters.
+    pub bm25: Bm25,
+}
+
+/// Parameters of BM25.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bm25 {
+    /// Saturation of term frequency.
+    pub k1: f64,
+    /// Weight of document length.
+    pub b: f64,
+}
+
+/// A retrieval metric with its cut-off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Metric {
+    /// What is measured.
+    pub kind: MetricKind,
+    /// How many of the first ranks count; `None` = all.
+    pub cutoff: Option<usize>,
+}
+
+/// What a metric measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MetricKind {
+    /// Normalised discounted cumulative gain.
+    Ndcg,
+    /// Share of the relevant documents found.
+    Recall,
+    /// Reciprocal rank of the first relevant document.
+    Mrr,
+    /// Average precision.
+    Map,
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.kind {
+            MetricKind::Ndcg => "ndcg",
+            MetricKind::Recall => "recall",
+            MetricKind::Mrr => "mrr",
+            MetricKind::Map => "map",
+        };
+        match self.cutoff {
+            Some(cutoff) => write!(out, "{name}@{cutoff}"),
+            None => out.write_str(name),
+        }
+    }
+}
+
+impl From<Metric> for String {
+    fn from(metric: Metric) -> Self {
+        metric.to_string()
+    }
+}
+
+impl TryFrom<String> for Metric {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, cutoff) = match text.split_once('@') {
+            Some((name, cutoff)) => (name, Some(cutoff)),
+            None => (text, None),
+        };
+        let kind = match name {
+            "ndcg" => MetricKind::Ndcg,
+            "recall" => MetricKind::Recall,
+            "mrr" => MetricKind::Mrr,
+            "map" => MetricKind::Map,
+            _ => {
+                return Err(format!(
+                    "unknown metric `{text}`: ndcg@K, recall@K, mrr@K and map are known"
+                ));
+            }
+        };
+        let cutoff = match cutoff.map(str::parse::<usize>) {
+            None => None,
+            Some(Ok(cutoff)) if (1..=1000).contains(&cutoff) => Some(cutoff),
+            Some(_) => {
+                return Err(format!(
+                    "the cut-off of `{text}` must be a whole number from 1 to 1000"
+                ));
+            }
+        };
+        if kind == MetricKind::Recall && cutoff.is_none() {
+            return Err("recall needs a cut-off, as in recall@100".to_owned());
+        }
+        Ok(Self { kind, cutoff })
+    }
+}

@@ -1,0 +1,113 @@
+//! The JSON Schema of an experiment, for editors: the loaded plugins' settings included.
+
+use orchestrator_plugin_host::{Kind, PluginInfo};
+use serde_json::{Map, Value, json};
+
+/// The JSON Schema of an experiment file, with these plugins.
+#[must_use]
+pub fn schema(plugins: &[&PluginInfo]) -> Value {
+    let text = json!({ "type": "string" });
+    let positive = json!({ "type": "integer", "minimum": 1 });
+    let share = json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 });
+    let steps =
+        |kind: Kind, own: Value| json!({ "type": "array", "items": step(plugins, kind, &own) });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "orchestrator experiment",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "extends": described(&text, "An experiment file, relative to this one, that this one changes."),
+            "name": described(&text, "Names the run folder."),
+            "seed": described(&json!({ "type": "integer", "minimum": 0, "default": 13 }), "What every random choice is derived from."),
+            "plugins": described(&json!({ "type": "array", "items": text }), "Plugin libraries, or folders of them, beside those shipped. Each must be pinned: orchestrator plugin trust FILE."),
+            "data": group(json!({
+                "corpus": group(json!({
+                    "format": { "enum": ["builtin", "scifact"] },
+                    "path": described(&text, "The folder of corpus.jsonl and claims_NAME.jsonl."),
+                })),
+                "train": described(&json!({ "type": "string", "default": "train" }), "The split that is trained on."),
+                "validation": group(json!({ "from": text, "share": share })),
+                "test": described(&text, "The split that is scored, never chosen on."),
+                "reading": described(&json!({ "enum": ["retrieval", "entailment"], "default": "retrieval" }), "Which judged documents are positives in training: all, or only those that support the claim."),
+            })),
+            "model": group(json!({
+                "encoder": { "oneOf": [
+                    { "const": "static" },
+                    group(json!({ "static": group(json!({
+                        "dim": { "type": "integer", "minimum": 8, "default": 256 },
+                        "vocabulary": { "type": "integer", "minimum": 300, "default": 8000 },
+                    })) })),
+                ] },
+            })),
+            "samples": group(json!({
+                "propose": steps(Kind::Sampler, json!({})),
+                "augment": steps(Kind::Augmenter, json!({ "from": { "enum": ["positive", "negative", "any"], "default": "positive", "description": "Which samples it is given." } })),
+                "filter": steps(Kind::Filter, json!({})),
+            })),
+            "train": group(json!({
+                "batch": described(&positive, "Anchors a step."),
+                "learning_rate": { "type": "number", "exclusiveMinimum": 0, "default": 0.01 },
+                "weight_decay": { "type": "number", "minimum": 0, "default": 0 },
+                "warmup": { "type": "number", "minimum": 0, "maximum": 1, "default": 0.1 },
+                "checkpoint_every": described(&positive, "Steps between two checkpoints."),
+                "losses": steps(Kind::Loss, json!({ "weight": { "type": "number", "minimum": 0, "default": 1 } })),
+                "ratio": group(json!({ "negatives_per_positive": { "type": ["string", "number"], "default": "3", "description": "A number, or an expression of `epoch`." } })),
+                "bands": { "oneOf": [ { "const": "terciles" }, { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 } ] },
+                "schedule": { "type": "array", "minItems": 1, "items": group(json!({
+                    "epochs": positive,
+                    "difficulty": { "enum": ["easy", "medium", "hard", "any"] },
+                })) },
+            })),
+            "active_learning": group(json!({
+                "rounds": positive,
+                "select": step(plugins, Kind::Selector, &json!({})),
+                "budget": described(&positive, "Questions a round."),
+                "annotator": { "enum": ["oracle"] },
+                "hold_back": share,
+                "epochs": positive,
+            })),
+            "evaluate": group(json!({
+                "metrics": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^(ndcg|recall|mrr|map)(@[0-9]+)?$" } },
+                "bm25": group(json!({ "k1": { "type": "number", "minimum": 0 }, "b": { "type": "number", "minimum": 0, "maximum": 1 } })),
+            })),
+        },
+    })
+}
+
+fn group(properties: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+fn described(schema: &Value, description: &str) -> Value {
+    let mut schema = schema.clone();
+    schema["description"] = description.into();
+    schema
+}
+
+/// One plugin of a kind: its name alone, or over its settings and our own keys.
+fn step(plugins: &[&PluginInfo], kind: Kind, own: &Value) -> Value {
+    let mut names = Vec::new();
+    let mut properties = Map::new();
+    for plugin in plugins.iter().filter(|one| one.kind == kind) {
+        let mut settings = plugin.schema.clone();
+        if let Some(known) = settings
+            .get_mut("properties")
+            .and_then(Value::as_object_mut)
+        {
+            known.insert("as".to_owned(), json!({ "type": "string", "description": "A name of its own, where a plugin is given twice." }));
+            for (key, value) in own.as_object().into_iter().flatten() {
+                known.insert(key.clone(), value.clone());
+            }
+        }
+        settings["type"] = json!(["object", "null"]);
+        for name in [plugin.short(), &plugin.id] {
+            names.push(Value::from(name));
+            properties.insert(name.to_owned(), settings.clone());
+        }
+    }
+    json!({ "oneOf": [
+        { "enum": names },
+        { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": properties },
+    ] })
+}

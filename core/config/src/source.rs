@@ -1,0 +1,332 @@
+//! The experiment file as written: extended, overridden, substituted, but not yet understood.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind, Location};
+use orchestrator_plugin_host::PluginInfo;
+
+use crate::experiment::Experiment;
+use crate::node::{Data, Entry, Node, Place, Text};
+use crate::read;
+
+/// An experiment file with everything it extends and what the command line changes.
+#[derive(Debug)]
+pub struct Source {
+    root: Node,
+    path: PathBuf,
+}
+
+impl Source {
+    /// Reads `path` and what it extends, lays `overrides` (`train.batch=64`) over it, and puts variables (`${NAME}`,
+    /// `${NAME:-default}`) in.
+    ///
+    /// # Errors
+    /// All that keeps it from being one tree of YAML.
+    pub fn load(
+        path: &Path,
+        overrides: &[String],
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Diagnostics> {
+        let mut root = read_extended(path, &mut Vec::new())?;
+        let mut errors = Vec::new();
+        for given in overrides {
+            if let Err(diagnostic) = set(&mut root, given) {
+                errors.push(diagnostic);
+            }
+        }
+        root.each_text(&mut |node| {
+            if let Err(diagnostic) = substitute(node, variable) {
+                errors.push(diagnostic);
+            }
+        });
+        Diagnostics::fail_if_any(errors)?;
+        Ok(Self {
+            root,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The file it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The libraries of `plugins:`, relative to the file that says so. What is no path there is told by
+    /// [`Source::experiment`].
+    #[must_use]
+    pub fn plugins(&self) -> Vec<PathBuf> {
+        match self.root.get("plugins").map(|node| &node.data) {
+            Some(Data::List(items)) => items.iter().filter_map(|item| relative(item)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Understands it, with the plugins there are.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn experiment(
+        &self,
+        plugins: &[&PluginInfo],
+        looked_in: &[PathBuf],
+    ) -> Result<Experiment, Diagnostics> {
+        read::experiment(&self.root, plugins, looked_in)
+    }
+
+    /// Where the value at a JSON pointer stands, or the nearest above it.
+    #[must_use]
+    pub fn location(&self, pointer: &str) -> Location {
+        self.root.at(pointer).place.location()
+    }
+
+    /// The tree as YAML: one file that says the same.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        serde_yaml::to_string(&self.root.to_json()).unwrap_or_default()
+    }
+}
+
+/// The path a text names, relative to the file it stands in.
+pub(crate) fn relative(node: &Node) -> Option<PathBuf> {
+    let Data::Text(path) = &node.data else {
+        return None;
+    };
+    let path = Path::new(path);
+    let folder = node.place.text.path.parent().unwrap_or(Path::new(""));
+    // What the command line gives is relative to where the user is.
+    if path.is_absolute() || is_override(&node.place.text.path) {
+        Some(path.to_owned())
+    } else {
+        Some(folder.join(path))
+    }
+}
+
+const OVERRIDE: &str = "--set";
+
+fn is_override(path: &Path) -> bool {
+    path == Path::new(OVERRIDE)
+}
+
+fn read_extended(path: &Path, above: &mut Vec<PathBuf>) -> Result<Node, Diagnostics> {
+    let content = std::fs::read_to_string(path).map_err(|error| {
+        let mut diagnostic = Diagnostic::new(
+            Kind::Experiment,
+            format!("cannot read `{}`", path.display()),
+        )
+        .note(error.to_string());
+        if let Some(near) = nearest_file(path) {
+            diagnostic = diagnostic.help(format!("did you mean `{}`?", near.display()));
+        }
+        diagnostic
+    })?;
+    let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if above.contains(&identity) {
+        return Err(Diagnostic::new(
+            Kind::Experiment,
+            format!("`{}` extends itself", path.display()),
+        )
+        .help("take one `extends` out of the circle")
+        .into());
+    }
+    above.push(identity);
+    let text = Rc::new(Text {
+        path: path.to_owned(),
+        content,
+    });
+    let mut node = Node::parse(text)?;
+    let Data::Map(entries) = &mut node.data else {
+        return Err(Diagnostic::new(
+            Kind::Experiment,
+            format!("an experiment is a group of keys, this is {}", node.kind()),
+        )
+        .at(node.place.location())
+        .help("begin with `name:`; experiments/quickstart.yaml is an example")
+        .into());
+    };
+    let Some(place) = entries.iter().position(|entry| entry.key == "extends") else {
+        return Ok(node);
+    };
+    let entry = entries.remove(place);
+    let Some(base) = relative(&entry.value) else {
+        return Err(Diagnostic::new(
+            Kind::Experiment,
+            format!("`extends` must be a path, not {}", entry.value.kind()),
+        )
+        .at(entry.value.place.location())
+        .into());
+    };
+    if !base.is_file() {
+        return Err(Diagnostic::new(
+            Kind::Experiment,
+            format!("cannot read `{}`", base.display()),
+        )
+        .at(entry.value.place.location())
+        .note("the path is relative to the file that extends")
+        .into());
+    }
+    let mut below = read_extended(&base, above)?;
+    below.overlay(node);
+    Ok(below)
+}
+
+/// The file beside a missing one whose name is nearest.
+fn nearest_file(path: &Path) -> Option<PathBuf> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let near = orchestrator_diagnostics::nearest(
+        path.file_name()?.to_str()?,
+        names.iter().map(String::as_str),
+    )?;
+    Some(folder.join(near))
+}
+
+/// Lays `a.b=value` over the tree. A list item is named by its number, or by its plugin.
+fn set(root: &mut Node, given: &str) -> Result<(), Diagnostic> {
+    let text = Rc::new(Text {
+        path: OVERRIDE.into(),
+        content: given.to_owned(),
+    });
+    let place = Place {
+        text: text.clone(),
+        line: 1,
+        column: 1,
+        width: given.chars().count().max(1),
+    };
+    let wrong = |message: String| {
+        Diagnostic::new(Kind::Experiment, message)
+            .at(place.location())
+            .help("give it as --set train.batch=64")
+    };
+    let Some((path, value)) = given.split_once('=') else {
+        return Err(wrong(format!("`{given}` has no `=`")));
+    };
+    // Parsed as YAML, at the column where it stands.
+    let padded = Rc::new(Text {
+        path: OVERRIDE.into(),
+        content: value.to_owned(),
+    });
+    let mut value = Node::parse(padded)?;
+    place_all(&mut value, &place);
+    let mut node = root;
+    for part in path.split('.') {
+        if part.is_empty() {
+            return Err(wrong(format!("`{path}` has an empty part")));
+        }
+        if matches!(node.data, Data::Null) {
+            node.data = Data::Map(Vec::new());
+        }
+        let kind = node.kind();
+        node = match &mut node.data {
+            Data::Map(entries) => {
+                let found = match entries.iter().position(|entry| entry.key == part) {
+                    Some(found) => found,
+                    None => {
+                        entries.push(Entry {
+                            key: part.to_owned(),
+                            place: place.clone(),
+                            value: Node {
+                                data: Data::Null,
+                                place: place.clone(),
+                            },
+                        });
+                        entries.len() - 1
+                    }
+                };
+                &mut entries[found].value
+            }
+            Data::List(items) => {
+                let n = items.len();
+                let found = match part.parse::<usize>() {
+                    Ok(number) => Some(number).filter(|number| *number < n),
+                    Err(_) => items.iter().position(|item| item.get(part).is_some()),
+                };
+                let Some(found) = found else {
+                    return Err(wrong(format!("the list before `{part}` has no such item")));
+                };
+                let item = &mut items[found];
+                // `hard_negative` names the item and goes on inside it.
+                if item.get(part).is_some()
+                    && let Data::Map(entries) = &mut item.data
+                    && let Some(inside) = entries.iter_mut().position(|entry| entry.key == part)
+                {
+                    &mut entries[inside].value
+                } else {
+                    item
+                }
+            }
+            _ => {
+                return Err(wrong(format!(
+                    "what is before `{part}` is {kind}, not a group of keys"
+                )));
+            }
+        };
+    }
+    *node = value;
+    Ok(())
+}
+
+fn place_all(node: &mut Node, place: &Place) {
+    node.place = place.clone();
+    match &mut node.data {
+        Data::List(items) => items.iter_mut().for_each(|item| place_all(item, place)),
+        Data::Map(entries) => {
+            for entry in entries {
+                entry.place = place.clone();
+                place_all(&mut entry.value, place);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts `${NAME}` and `${NAME:-default}` in.
+fn substitute(
+    node: &mut Node,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Diagnostic> {
+    let Data::Text(text) = &node.data else {
+        return Ok(());
+    };
+    if !text.contains("${") {
+        return Ok(());
+    }
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((inside, behind)) = after.split_once('}') else {
+            return Err(
+                Diagnostic::new(Kind::Experiment, "`${` without `}`").at(node.place.location())
+            );
+        };
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        let value = variable(name).filter(|value| !value.is_empty());
+        let Some(value) = value.or_else(|| default.map(str::to_owned)) else {
+            return Err(Diagnostic::new(
+                Kind::Experiment,
+                format!("the variable {name} is not set"),
+            )
+            .at(node.place.location())
+            .help(format!(
+                "set it, as in {name}=… orchestrator run …, or give a default: ${{{name}:-…}}"
+            )));
+        };
+        out.push_str(before);
+        out.push_str(&value);
+        rest = behind;
+    }
+    out.push_str(rest);
+    node.data = Data::Text(out);
+    Ok(())
+}
