@@ -1,1 +1,235 @@
-//! `orchestrator-store`: part of the orchestrator workspace, not written yet.
+//! The audit trail: one SQLite file a run, every sample, verdict, use, score and metric in it, each with its tick. The
+//! only crate that knows SQL. A tick's rows and its completion are one transaction; there is one writer. The schema is
+//! in `schema.sql`, for people in docs/STORE.md.
+
+mod error;
+mod query;
+mod rows;
+mod tick;
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use sha2::{Digest as _, Sha256};
+
+pub use error::Error;
+pub use query::{
+    AnnotationRow, CurvePoint, DifficultyRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
+    SimilarityRow,
+};
+pub use rows::{
+    Anchor, Annotation, Checkpoint, Document, Evaluation, Judgement, Plugin, Provenance, Role, Run,
+    Sample, SampleId, Score, Use, Verdict, sample_id,
+};
+pub use tick::Tick;
+
+/// "orch", so that `file` and we know the format.
+const APPLICATION_ID: i32 = 0x6f72_6368;
+/// Grows with the schema; older stores are migrated, newer refused.
+const VERSION: i32 = 1;
+
+/// An open store.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Makes a new store.
+    ///
+    /// # Errors
+    /// If there is a file already or it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        if path.exists() {
+            return Err(Error::Exists(path.to_owned()));
+        }
+        let store = Self::open_file(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        store.connection.execute_batch(&format!(
+            "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};\n{}\nCOMMIT;",
+            include_str!("schema.sql")
+        ))?;
+        Ok(store)
+    }
+
+    /// Opens a store to go on writing.
+    ///
+    /// # Errors
+    /// If it is no store, or of a newer version.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let store = Self::open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        store.check_version()?;
+        Ok(store)
+    }
+
+    /// Opens a store to read.
+    ///
+    /// # Errors
+    /// If it is no store, or of a newer version.
+    pub fn open_to_read(path: &Path) -> Result<Self, Error> {
+        let store = Self::open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        store.check_version()?;
+        store.connection.pragma_update(None, "query_only", true)?;
+        Ok(store)
+    }
+
+    fn open_file(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| Error::Open {
+                path: path.to_owned(),
+                why: error.to_string(),
+            })?;
+        let store = Self {
+            connection,
+            path: path.to_owned(),
+        };
+        let set = || {
+            store
+                .connection
+                .pragma_update(None, "journal_mode", "WAL")?;
+            store
+                .connection
+                .pragma_update(None, "synchronous", "NORMAL")?;
+            store.connection.pragma_update(None, "foreign_keys", true)?;
+            store.connection.pragma_update(None, "temp_store", "MEMORY")
+        };
+        set().map_err(|error: rusqlite::Error| Error::Open {
+            path: path.to_owned(),
+            why: error.to_string(),
+        })?;
+        Ok(store)
+    }
+
+    fn check_version(&self) -> Result<(), Error> {
+        let read = |name| {
+            self.connection
+                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0))
+        };
+        let not_a_store = |_| Error::NotAStore(self.path.clone());
+        let (id, version) = (
+            read("application_id").map_err(not_a_store)?,
+            read("user_version").map_err(not_a_store)?,
+        );
+        if id != APPLICATION_ID {
+            return Err(Error::NotAStore(self.path.clone()));
+        }
+        if version > VERSION {
+            return Err(Error::Newer {
+                path: self.path.clone(),
+                theirs: version,
+                ours: VERSION,
+            });
+        }
+        Ok(())
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins the tick numbered `number`. Nothing of it is in the store before [`Tick::complete`].
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn tick(&mut self, number: u32, kind: &str, detail: &str) -> Result<Tick<'_>, Error> {
+        Tick::begin(self.connection.transaction()?, number, kind, detail)
+    }
+
+    /// The number of the last completed tick, if any.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_tick(&self) -> Result<Option<u32>, Error> {
+        Ok(self
+            .connection
+            .query_row("SELECT max(number) FROM tick", [], |row| row.get(0))?)
+    }
+
+    /// Notes something with the time: the only clock in the store.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn event(&self, kind: &str, detail: &str) -> Result<(), Error> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.connection.execute(
+            "INSERT INTO event (at, kind, detail) VALUES (?1, ?2, ?3)",
+            (now.as_millis() as i64, kind, detail),
+        )?;
+        Ok(())
+    }
+
+    /// The last completed checkpoint.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        Ok(self
+            .connection
+            .query_row(
+                "SELECT tick, file, sha256 FROM checkpoint ORDER BY tick DESC LIMIT 1",
+                [],
+                |row| {
+                    Ok(Checkpoint {
+                        tick: row.get(0)?,
+                        file: row.get(1)?,
+                        sha256: row.get(2)?,
+                    })
+                },
+            )
+            .optional()?)
+    }
+
+    /// SHA-256 of everything but the clock, in a fixed order: equal for equal runs.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn content_hash(&self) -> Result<String, Error> {
+        let mut hash = Sha256::new();
+        let mut statement = self.connection.prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'event' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+        )?;
+        let tables: Vec<String> = statement
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for table in tables {
+            hash.update(table.as_bytes());
+            let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}"))?;
+            let columns = statement.column_count();
+            let order: Vec<String> = (1..=columns).map(|column| column.to_string()).collect();
+            drop(statement);
+            statement = self.connection.prepare(&format!(
+                "SELECT * FROM {table} ORDER BY {}",
+                order.join(", ")
+            ))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                for column in 0..columns {
+                    // The debug form tells 1 from 1.0 from '1', and floats to the last bit.
+                    hash.update(format!("{:?}\u{1f}", row.get_ref(column)?).as_bytes());
+                }
+            }
+        }
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+
+    /// Puts everything into the one file, so that it can be copied alone.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn close(self) -> Result<(), Error> {
+        self.connection
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize;")?;
+        Ok(())
+    }
+}

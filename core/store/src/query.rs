@@ -1,0 +1,476 @@
+//! Named queries: what the engine needs to go on, and what the report is drawn from. Every result is in a fixed order.
+
+use rusqlite::{OptionalExtension as _, Params, Row};
+use serde::Serialize;
+
+use crate::Store;
+use crate::error::Error;
+use crate::rows::{Role, SampleId};
+
+/// A sample with its state, for going on after an interruption.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)] // The columns of the tables: see schema.sql.
+pub struct SampleView {
+    pub id: SampleId,
+    pub anchor: usize,
+    pub text: String,
+    pub role: Role,
+    pub label: f32,
+    pub weight: f32,
+    pub document: Option<usize>,
+    pub parent: Option<SampleId>,
+    pub fixed_difficulty: Option<f32>,
+    pub source: String,
+    pub score: Option<f32>,
+    pub kept: bool,
+    pub judged: bool,
+    pub similarity: Option<f32>,
+    pub difficulty: Option<f32>,
+    pub band: Option<String>,
+}
+
+/// A source with what became of its samples.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // Counts of samples.
+pub struct FunnelRow {
+    pub source: String,
+    pub role: String,
+    pub proposed: u64,
+    pub dropped: u64,
+    pub pool: u64,
+    pub used: u64,
+    pub uses: u64,
+    pub mean_loss: Option<f64>,
+}
+
+/// A metric of a model on a split.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The columns of `evaluation`.
+pub struct EvaluationRow {
+    pub model: String,
+    pub split: String,
+    pub metric: String,
+    pub mean: f64,
+    pub anchors: u64,
+}
+
+/// A value at a step.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The columns of `metric`.
+pub struct CurvePoint {
+    pub name: String,
+    pub step: i64,
+    pub tick: u32,
+    pub value: f64,
+}
+
+/// Similarity of a sample.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The columns of `score`.
+pub struct SimilarityRow {
+    pub model: String,
+    pub role: String,
+    pub similarity: f64,
+}
+
+/// Difficulty of a negative used in an epoch.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The columns of `use` and `score`.
+pub struct DifficultyRow {
+    pub epoch: usize,
+    pub difficulty: f64,
+    pub band: String,
+}
+
+/// A round of answers.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // Counts of annotations.
+pub struct AnnotationRow {
+    pub round: usize,
+    pub asked: u64,
+    pub relevant: u64,
+    pub mean_probability: f64,
+}
+
+/// A plugin instance.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // The columns of `plugin`.
+pub struct PluginRow {
+    pub name: String,
+    pub id: String,
+    pub kind: String,
+    pub version: String,
+    pub sha256: String,
+    pub settings: String,
+}
+
+fn id(text: &str) -> rusqlite::Result<SampleId> {
+    u128::from_str_radix(text, 16)
+        .map(SampleId)
+        .map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(
+                0,
+                rusqlite::types::Type::Text,
+                Box::new(error),
+            )
+        })
+}
+
+impl Store {
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement
+            .query_map(values, read)?
+            .collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    /// Every sample with its latest state, in the order they came to be.
+    ///
+    /// # Errors
+    /// As every other query: if the store cannot be read.
+    pub fn samples(&self) -> Result<Vec<SampleView>, Error> {
+        self.all(
+            "SELECT s.id, s.anchor, t.content, s.role, s.label, s.weight, s.document, s.parent, s.difficulty,
+                    p.source, p.score,
+                    NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0),
+                    c.similarity, c.difficulty, c.band
+             FROM sample s
+             JOIN text t ON t.id = s.text
+             JOIN provenance p ON p.sample = s.id
+               AND (p.tick, p.source) = (SELECT q.tick, q.source FROM provenance q WHERE q.sample = s.id ORDER BY q.tick, q.source LIMIT 1)
+             LEFT JOIN score c ON c.sample = s.id
+               AND c.tick = (SELECT max(d.tick) FROM score d WHERE d.sample = s.id)
+             ORDER BY s.tick, s.anchor, s.id",
+            [],
+            |row| {
+                let role: String = row.get(3)?;
+                let parent: Option<String> = row.get(7)?;
+                let similarity: Option<f32> = row.get(12)?;
+                Ok(SampleView {
+                    id: id(&row.get::<_, String>(0)?)?,
+                    anchor: row.get::<_, i64>(1)? as usize,
+                    text: row.get(2)?,
+                    role: if role == "positive" { Role::Positive } else { Role::Negative },
+                    label: row.get(4)?,
+                    weight: row.get(5)?,
+                    document: row.get::<_, Option<i64>>(6)?.map(|number| number as usize),
+                    parent: parent.as_deref().map(id).transpose()?,
+                    fixed_difficulty: row.get(8)?,
+                    source: row.get(9)?,
+                    score: row.get(10)?,
+                    kept: row.get(11)?,
+                    judged: similarity.is_some(),
+                    similarity,
+                    difficulty: row.get(13)?,
+                    band: row.get(14)?,
+                })
+            },
+        )
+    }
+
+    /// The pairs that were annotated: round, anchor, document, relevant.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn annotated(&self) -> Result<Vec<(usize, usize, usize, bool)>, Error> {
+        self.all(
+            "SELECT round, anchor, document, relevant FROM annotation ORDER BY round, anchor, document",
+            [],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)? as usize,
+                    row.get::<_, i64>(1)? as usize,
+                    row.get::<_, i64>(2)? as usize,
+                    row.get(3)?,
+                ))
+            },
+        )
+    }
+
+    /// The metrics of a tick as a whole.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn metric(&self, tick: u32, name: &str) -> Result<Option<f64>, Error> {
+        Ok(self
+            .connection
+            .query_row(
+                "SELECT value FROM metric WHERE tick = ?1 AND step = -1 AND name = ?2",
+                (tick, name),
+                |row| row.get(0),
+            )
+            .optional()?)
+    }
+
+    /// `(name, seed, version, plan)` of the run.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn run(&self) -> Result<Option<(String, u64, String, String)>, Error> {
+        Ok(self
+            .connection
+            .query_row("SELECT name, seed, version, plan FROM run", [], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get::<_, i64>(1)? as u64,
+                    row.get(2)?,
+                    row.get(3)?,
+                ))
+            })
+            .optional()?)
+    }
+
+    /// The plugins of the run.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn plugins(&self) -> Result<Vec<PluginRow>, Error> {
+        self.all(
+            "SELECT name, id, kind, version, sha256, settings FROM plugin ORDER BY rowid",
+            [],
+            |row| {
+                Ok(PluginRow {
+                    name: row.get(0)?,
+                    id: row.get(1)?,
+                    kind: row.get(2)?,
+                    version: row.get(3)?,
+                    sha256: row.get(4)?,
+                    settings: row.get(5)?,
+                })
+            },
+        )
+    }
+
+    /// From proposed to used, by source and role.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn funnel(&self) -> Result<Vec<FunnelRow>, Error> {
+        self.all(
+            "WITH from_source AS (SELECT DISTINCT source, sample FROM provenance),
+                  gone AS (SELECT DISTINCT sample FROM verdict WHERE keep = 0),
+                  used AS (SELECT sample, count(*) AS uses, avg(loss) AS loss FROM use GROUP BY sample)
+             SELECT f.source, s.role, count(*), sum(g.sample IS NOT NULL), sum(g.sample IS NULL),
+                    sum(u.sample IS NOT NULL), coalesce(sum(u.uses), 0), avg(u.loss)
+             FROM from_source f
+             JOIN sample s ON s.id = f.sample
+             LEFT JOIN gone g ON g.sample = f.sample
+             LEFT JOIN used u ON u.sample = f.sample
+             GROUP BY f.source, s.role ORDER BY min(s.tick), f.source, s.role DESC",
+            [],
+            |row| {
+                Ok(FunnelRow {
+                    source: row.get(0)?,
+                    role: row.get(1)?,
+                    proposed: row.get::<_, i64>(2)? as u64,
+                    dropped: row.get::<_, i64>(3)? as u64,
+                    pool: row.get::<_, i64>(4)? as u64,
+                    used: row.get::<_, i64>(5)? as u64,
+                    uses: row.get::<_, i64>(6)? as u64,
+                    mean_loss: row.get(7)?,
+                })
+            },
+        )
+    }
+
+    /// How many samples each filter dropped.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn dropped_by_filter(&self) -> Result<Vec<(String, u64, u64)>, Error> {
+        self.all(
+            "SELECT filter, count(*), sum(keep = 0) FROM verdict GROUP BY filter ORDER BY min(tick), filter",
+            [],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get::<_, i64>(1)? as u64,
+                    row.get::<_, i64>(2)? as u64,
+                ))
+            },
+        )
+    }
+
+    /// Mean metrics by model and split.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn evaluations(&self) -> Result<Vec<EvaluationRow>, Error> {
+        self.all(
+            "SELECT e.model, a.split, e.metric, avg(e.value), count(*)
+             FROM evaluation e JOIN anchor a ON a.number = e.anchor
+             GROUP BY e.model, a.split, e.metric ORDER BY min(e.tick), e.model, a.split, e.metric",
+            [],
+            |row| {
+                Ok(EvaluationRow {
+                    model: row.get(0)?,
+                    split: row.get(1)?,
+                    metric: row.get(2)?,
+                    mean: row.get(3)?,
+                    anchors: row.get::<_, i64>(4)? as u64,
+                })
+            },
+        )
+    }
+
+    /// One metric of every anchor of a split, by anchor.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn per_anchor(
+        &self,
+        model: &str,
+        split: &str,
+        metric: &str,
+    ) -> Result<Vec<(usize, f64)>, Error> {
+        self.all(
+            "SELECT e.anchor, e.value FROM evaluation e JOIN anchor a ON a.number = e.anchor
+             WHERE e.model = ?1 AND a.split = ?2 AND e.metric = ?3 ORDER BY e.anchor",
+            (model, split, metric),
+            |row| Ok((row.get::<_, i64>(0)? as usize, row.get(1)?)),
+        )
+    }
+
+    /// Metrics whose name begins with `prefix`, by step and tick.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn curve(&self, prefix: &str) -> Result<Vec<CurvePoint>, Error> {
+        self.all(
+            "SELECT name, step, tick, value FROM metric WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name, tick, step",
+            [prefix],
+            |row| {
+                Ok(CurvePoint {
+                    name: row.get(0)?,
+                    step: row.get(1)?,
+                    tick: row.get(2)?,
+                    value: row.get(3)?,
+                })
+            },
+        )
+    }
+
+    /// Similarity of every kept sample, by model and role.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn similarities(&self) -> Result<Vec<SimilarityRow>, Error> {
+        self.all(
+            "SELECT c.model, s.role, c.similarity FROM score c JOIN sample s ON s.id = c.sample
+             ORDER BY c.tick, s.role, c.sample",
+            [],
+            |row| {
+                Ok(SimilarityRow {
+                    model: row.get(0)?,
+                    role: row.get(1)?,
+                    similarity: row.get(2)?,
+                })
+            },
+        )
+    }
+
+    /// Difficulty, as first measured, of every negative at each use, by epoch.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn difficulties_by_epoch(&self) -> Result<Vec<DifficultyRow>, Error> {
+        self.all(
+            "SELECT u.epoch, c.difficulty, c.band FROM use u
+             JOIN score c ON c.sample = u.sample AND c.tick = (SELECT min(d.tick) FROM score d WHERE d.sample = u.sample)
+             WHERE c.difficulty IS NOT NULL ORDER BY u.epoch, u.step, u.sample",
+            [],
+            |row| {
+                Ok(DifficultyRow {
+                    epoch: row.get::<_, i64>(0)? as usize,
+                    difficulty: row.get(1)?,
+                    band: row.get(2)?,
+                })
+            },
+        )
+    }
+
+    /// Rounds of answers.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn annotation_rounds(&self) -> Result<Vec<AnnotationRow>, Error> {
+        self.all(
+            "SELECT round, count(*), sum(relevant), avg(probability) FROM annotation GROUP BY round ORDER BY round",
+            [],
+            |row| {
+                Ok(AnnotationRow {
+                    round: row.get::<_, i64>(0)? as usize,
+                    asked: row.get::<_, i64>(1)? as u64,
+                    relevant: row.get::<_, i64>(2)? as u64,
+                    mean_probability: row.get(3)?,
+                })
+            },
+        )
+    }
+
+    /// Any query, every value as JSON: for examples in the report and for the documentation's queries.
+    ///
+    /// # Errors
+    /// If the query is wrong or the store cannot be read.
+    pub fn query(
+        &self,
+        sql: &str,
+    ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Error> {
+        use rusqlite::types::ValueRef;
+        let mut statement = self.connection.prepare(sql)?;
+        let names: Vec<String> = statement
+            .column_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let rows = statement
+            .query_map([], |row| {
+                names
+                    .iter()
+                    .enumerate()
+                    .map(|(place, name)| {
+                        let value = match row.get_ref(place)? {
+                            ValueRef::Null => serde_json::Value::Null,
+                            ValueRef::Integer(value) => value.into(),
+                            ValueRef::Real(value) => value.into(),
+                            ValueRef::Text(value) | ValueRef::Blob(value) => {
+                                String::from_utf8_lossy(value).into_owned().into()
+                            }
+                        };
+                        Ok((name.clone(), value))
+                    })
+                    .collect()
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    /// How many rows each table holds.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn row_counts(&self) -> Result<Vec<(String, u64)>, Error> {
+        let tables: Vec<String> = self.all(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+            [],
+            |row| row.get(0),
+        )?;
+        tables
+            .into_iter()
+            .map(|table| {
+                let n: i64 = self.connection.query_row(
+                    &format!("SELECT count(*) FROM {table}"),
+                    [],
+                    |row| row.get(0),
+                )?;
+                Ok((table, n as u64))
+            })
+            .collect()
+    }
+}
