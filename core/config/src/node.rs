@@ -112,6 +112,16 @@ impl Node {
         }
     }
 
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.data {
+            Data::Map(entries) => entries
+                .iter_mut()
+                .find(|entry| entry.key == key)
+                .map(|entry| &mut entry.value),
+            _ => None,
+        }
+    }
+
     /// The node at a JSON pointer, or the nearest above it that is there.
     pub fn at(&self, pointer: &str) -> &Self {
         let mut node = self;

@@ -58,7 +58,7 @@ impl Source {
     #[must_use]
     pub fn plugins(&self) -> Vec<PathBuf> {
         match self.root.get("plugins").map(|node| &node.data) {
-            Some(Data::List(items)) => items.iter().filter_map(|item| relative(item)).collect(),
+            Some(Data::List(items)) => items.iter().filter_map(relative).collect(),
             _ => Vec::new(),
         }
     }
@@ -254,11 +254,9 @@ fn set(root: &mut Node, given: &str) -> Result<(), Diagnostic> {
                 };
                 let item = &mut items[found];
                 // `hard_negative` names the item and goes on inside it.
-                if item.get(part).is_some()
-                    && let Data::Map(entries) = &mut item.data
-                    && let Some(inside) = entries.iter_mut().position(|entry| entry.key == part)
-                {
-                    &mut entries[inside].value
+                if item.get(part).is_some() {
+                    item.get_mut(part)
+                        .ok_or_else(|| wrong(format!("no `{part}`")))?
                 } else {
                     item
                 }

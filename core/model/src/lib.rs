@@ -1,1 +1,10 @@
-//! `orchestrator-model`: part of the orchestrator workspace, not written yet.
+//! Encoders: texts to embeddings, and the gradient of embeddings to the gradient of parameters. The only crate that knows
+//! candle and tokenizers. One encoder so far: [`StaticEncoder`].
+
+mod error;
+mod save;
+mod static_encoder;
+mod tokenizer;
+
+pub use error::Error;
+pub use static_encoder::{Forward, Gradient, StaticEncoder, Tokens};

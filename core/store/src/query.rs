@@ -424,11 +424,7 @@ impl Store {
     ) -> Result<Vec<serde_json::Map<String, serde_json::Value>>, Error> {
         use rusqlite::types::ValueRef;
         let mut statement = self.connection.prepare(sql)?;
-        let names: Vec<String> = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let rows = statement
             .query_map([], |row| {
                 names

@@ -1,0 +1,72 @@
+//! Model folders in sentence-transformers' layout: `StaticEmbedding` followed by `Normalize`.
+
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::json;
+
+use crate::{Error, StaticEncoder};
+
+impl StaticEncoder {
+    /// Writes the folder `path`, which `SentenceTransformer(path)` loads. Files are written beside and renamed.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let modules = json!([
+            { "idx": 0, "name": "0", "path": "0_StaticEmbedding", "type": "sentence_transformers.models.StaticEmbedding" },
+            { "idx": 1, "name": "1", "path": "1_Normalize", "type": "sentence_transformers.models.Normalize" },
+        ]);
+        let config = json!({
+            "model_type": "SentenceTransformer",
+            "__version__": { "orchestrator": env!("CARGO_PKG_VERSION") },
+            "similarity_fn_name": "cosine",
+            "prompts": {},
+            "default_prompt_name": null,
+        });
+        let raw: Vec<u8> = self
+            .table()
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let tensor = TensorView::new(Dtype::F32, vec![self.vocabulary(), self.dim()], &raw)
+            .and_then(|view| safetensors::serialize([("embedding.weight", view)], None))
+            .map_err(|error| Error::File {
+                what: "write the weights of",
+                path: path.to_owned(),
+                why: error.to_string(),
+            })?;
+        let pretty = |value| {
+            serde_json::to_string_pretty(&value)
+                .unwrap_or_default()
+                .into_bytes()
+        };
+        for (name, bytes) in [
+            ("0_StaticEmbedding/model.safetensors", tensor),
+            (
+                "0_StaticEmbedding/tokenizer.json",
+                self.tokenizer_json().as_bytes().to_vec(),
+            ),
+            ("1_Normalize/.gitkeep", Vec::new()),
+            ("config_sentence_transformers.json", pretty(config)),
+            // Last: a folder without it is not a model.
+            ("modules.json", pretty(modules)),
+        ] {
+            let file = path.join(name);
+            let beside = file.with_extension("partial");
+            let write = || {
+                if let Some(folder) = file.parent() {
+                    std::fs::create_dir_all(folder)?;
+                }
+                std::fs::write(&beside, &bytes)?;
+                std::fs::rename(&beside, &file)
+            };
+            write().map_err(|error| Error::File {
+                what: "write",
+                path: file.clone(),
+                why: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+}
