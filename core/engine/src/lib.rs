@@ -1,1 +1,20 @@
-//! `orchestrator-engine`: part of the orchestrator workspace, not written yet.
+//! The run itself: plan, ticks, samples, curriculum, training, active learning, evaluation. Each tick is a function of
+//! (plan, store, checkpoint): the engine goes forward the same way whether it starts or resumes, and what it needs from
+//! earlier ticks it reads from the store. Prints nothing; knows no YAML, no SQL, no candle.
+
+mod active;
+mod batches;
+mod error;
+mod making;
+mod plan;
+mod pool;
+mod progress;
+pub mod retrieval;
+mod run;
+mod seed;
+mod training;
+
+pub use error::Error;
+pub use plan::{Plan, PluginUsed, compile};
+pub use progress::{Event, Observer};
+pub use run::{Outcome, Run};

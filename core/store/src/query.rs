@@ -23,7 +23,7 @@ pub struct SampleView {
     pub source: String,
     pub score: Option<f32>,
     pub kept: bool,
-    pub judged: bool,
+    pub tick: u32,
     pub similarity: Option<f32>,
     pub difficulty: Option<f32>,
     pub band: Option<String>,
@@ -130,28 +130,29 @@ impl Store {
         Ok(rows)
     }
 
-    /// Every sample with its latest state, in the order they came to be.
+    /// Every sample that was there after tick `up_to`, with its state then, in the order they came to be.
     ///
     /// # Errors
     /// As every other query: if the store cannot be read.
-    pub fn samples(&self) -> Result<Vec<SampleView>, Error> {
+    pub fn samples(&self, up_to: u32) -> Result<Vec<SampleView>, Error> {
         self.all(
             "SELECT s.id, s.anchor, t.content, s.role, s.label, s.weight, s.document, s.parent, s.difficulty,
                     p.source, p.score,
-                    NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0),
-                    c.similarity, c.difficulty, c.band
+                    NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0 AND v.tick <= ?1),
+                    c.similarity, c.difficulty, c.band, s.tick
              FROM sample s
              JOIN text t ON t.id = s.text
              JOIN provenance p ON p.sample = s.id
                AND (p.tick, p.source) = (SELECT q.tick, q.source FROM provenance q WHERE q.sample = s.id ORDER BY q.tick, q.source LIMIT 1)
              LEFT JOIN score c ON c.sample = s.id
-               AND c.tick = (SELECT max(d.tick) FROM score d WHERE d.sample = s.id)
+               AND c.tick = (SELECT max(d.tick) FROM score d WHERE d.sample = s.id AND d.tick <= ?1)
+             WHERE s.tick <= ?1
              ORDER BY s.tick, s.anchor, s.id",
-            [],
+            [up_to],
             |row| {
                 let role: String = row.get(3)?;
                 let parent: Option<String> = row.get(7)?;
-                let similarity: Option<f32> = row.get(12)?;
+                
                 Ok(SampleView {
                     id: id(&row.get::<_, String>(0)?)?,
                     anchor: row.get::<_, i64>(1)? as usize,
@@ -165,8 +166,8 @@ impl Store {
                     source: row.get(9)?,
                     score: row.get(10)?,
                     kept: row.get(11)?,
-                    judged: similarity.is_some(),
-                    similarity,
+                    tick: row.get(15)?,
+                    similarity: row.get(12)?,
                     difficulty: row.get(13)?,
                     band: row.get(14)?,
                 })

@@ -82,7 +82,7 @@ CREATE TABLE provenance (
 
 CREATE TABLE verdict (
   sample TEXT NOT NULL REFERENCES sample,
-  filter TEXT NOT NULL REFERENCES plugin,
+  filter TEXT NOT NULL,             -- plugin.name, or `revealed_positive`: an answer made a negative a positive
   tick INTEGER NOT NULL REFERENCES tick,
   keep INTEGER NOT NULL,
   score REAL,                       -- what was measured

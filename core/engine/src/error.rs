@@ -1,0 +1,121 @@
+//! What can end a run, as diagnostics.
+
+use std::path::PathBuf;
+
+use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
+
+/// Every way a run can end early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Files given by the user.
+    #[error("{}", .0.render(false))]
+    Diagnostics(Diagnostics),
+    /// A plugin.
+    #[error(transparent)]
+    Plugin(#[from] orchestrator_plugin_host::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] orchestrator_store::Error),
+    /// A model.
+    #[error(transparent)]
+    Model(#[from] orchestrator_model::Error),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] orchestrator_train::CheckpointError),
+    /// A file of the run folder.
+    #[error("cannot {what} `{path}`: {why}")]
+    File {
+        /// What was being done.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// The run folder is there already.
+    #[error("the run folder `{0}` exists")]
+    RunExists(PathBuf),
+    /// Not a run folder.
+    #[error("`{0}` is not the folder of a run: it has no {1}")]
+    NotARun(PathBuf, &'static str),
+    /// The inputs have changed since the run began.
+    #[error("the run cannot be resumed: {0}")]
+    Changed(String),
+    /// Nothing to train on.
+    #[error("no positives are left to train on")]
+    NoPositives(Vec<String>),
+    /// A loss cannot work with what the experiment gives.
+    #[error("loss `{loss}` needs {needs}, and the pool has none")]
+    LossNeeds {
+        /// Its name.
+        loss: String,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// Training left the numbers.
+    #[error("the weights are no longer finite after step {0}")]
+    Diverged(u64),
+    /// Stopped by the user.
+    #[error("interrupted")]
+    Interrupted(PathBuf),
+}
+
+impl From<Diagnostics> for Error {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Diagnostics(diagnostics)
+    }
+}
+
+impl Error {
+    /// As the user is told it.
+    #[must_use]
+    pub fn into_diagnostics(self) -> Diagnostics {
+        let message = self.to_string();
+        let new = |kind| Diagnostic::new(kind, message.clone());
+        match self {
+            Self::Diagnostics(all) => all,
+            Self::Plugin(error @ orchestrator_plugin_host::Error::Config { .. }) => {
+                new(Kind::Experiment).help(error.help()).into()
+            }
+            Self::Plugin(error) => new(Kind::Plugin).help(error.help()).into(),
+            Self::Store(error) => new(Kind::Data).help(error.help()).into(),
+            Self::Model(orchestrator_model::Error::File { .. })
+            | Self::Checkpoint(_)
+            | Self::File { .. } => new(Kind::Data)
+                .help("check the path, its permissions and the space left, then resume the run")
+                .into(),
+            Self::Model(_) => new(Kind::Internal).into(),
+            Self::RunExists(path) => new(Kind::Experiment)
+                .note("a run folder is never overwritten")
+                .help(format!(
+                    "go on with it: orchestrator resume {0}; or choose another: --run-dir",
+                    path.display()
+                ))
+                .into(),
+            Self::NotARun(..) => new(Kind::Experiment)
+                .help("give the folder that `orchestrator run` made")
+                .into(),
+            Self::Changed(_) => new(Kind::Experiment)
+                .help("put back what has changed, or run the experiment anew")
+                .into(),
+            Self::NoPositives(facts) => {
+                let mut diagnostic = new(Kind::Data)
+                    .help("loosen the filters, or add a sampler of positives such as explicit_positive");
+                for fact in facts {
+                    diagnostic = diagnostic.note(fact);
+                }
+                diagnostic.into()
+            }
+            Self::LossNeeds { .. } => new(Kind::Experiment)
+                .help("add a sampler that proposes them, or take the loss out")
+                .into(),
+            Self::Diverged(_) => new(Kind::Experiment)
+                .help("lower train.learning_rate")
+                .into(),
+            Self::Interrupted(folder) => new(Kind::Interrupted)
+                .note("everything up to the last completed tick is kept")
+                .help(format!("go on: orchestrator resume {}", folder.display()))
+                .into(),
+        }
+    }
+}

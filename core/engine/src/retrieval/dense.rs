@@ -1,0 +1,120 @@
+//! Exact search by cosine over all documents, and everything else a plugin may ask of the current model.
+
+use orchestrator_model::{StaticEncoder, Tokens};
+use orchestrator_plugin_host::CurrentModel;
+use rayon::prelude::*;
+
+use super::best;
+
+/// Embeddings of all documents and anchors by one version of a model.
+pub struct DenseIndex<'a> {
+    encoder: &'a StaticEncoder,
+    documents: Vec<f32>,
+    anchors: Vec<f32>,
+}
+
+/// Dot product over eight lanes, then their sum: the same bits on every machine.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    for (x, y) in a8.iter().zip(b8) {
+        for lane in 0..8 {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    let mut sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+    for (x, y) in a_rest.iter().zip(b_rest) {
+        sum += x * y;
+    }
+    sum
+}
+
+impl<'a> DenseIndex<'a> {
+    /// Encodes documents and anchors, numbered by their place.
+    #[must_use]
+    pub fn build(encoder: &'a StaticEncoder, documents: &[Tokens], anchors: &[Tokens]) -> Self {
+        Self {
+            encoder,
+            documents: encoder.encode(documents),
+            anchors: encoder.encode(anchors),
+        }
+    }
+
+    fn anchor(&self, number: usize) -> &[f32] {
+        let dim = self.encoder.dim();
+        &self.anchors[number * dim..(number + 1) * dim]
+    }
+
+    fn document(&self, number: usize) -> &[f32] {
+        let dim = self.encoder.dim();
+        &self.documents[number * dim..(number + 1) * dim]
+    }
+
+    /// How many documents there are.
+    #[must_use]
+    pub fn documents(&self) -> usize {
+        self.documents.len() / self.encoder.dim()
+    }
+
+    /// The cosine of one pair.
+    #[must_use]
+    pub fn similarity(&self, anchor: usize, document: usize) -> f32 {
+        dot(self.anchor(anchor), self.document(document))
+    }
+
+    /// The cosine of an anchor to every document.
+    #[must_use]
+    pub fn scores(&self, anchor: usize) -> Vec<f32> {
+        let query = self.anchor(anchor);
+        self.documents
+            .chunks_exact(self.encoder.dim())
+            .map(|document| dot(query, document))
+            .collect()
+    }
+
+    /// The `k` nearest documents of each anchor, in order.
+    #[must_use]
+    pub fn nearest(&self, anchors: &[usize], k: usize) -> Vec<Vec<(usize, f32)>> {
+        anchors.par_iter().map(|&anchor| best(&self.scores(anchor), k)).collect()
+    }
+
+    fn known(&self, anchors: &[i64]) -> Option<Vec<usize>> {
+        let n = self.anchors.len() / self.encoder.dim();
+        anchors.iter().map(|&anchor| usize::try_from(anchor).ok().filter(|one| *one < n)).collect()
+    }
+}
+
+impl CurrentModel for DenseIndex<'_> {
+    fn top_k(&self, anchors: &[i64], k: usize) -> Option<Vec<Vec<(i64, f32)>>> {
+        let found = self.nearest(&self.known(anchors)?, k);
+        Some(
+            found
+                .into_iter()
+                .map(|row| row.into_iter().map(|(document, score)| (document as i64, score)).collect())
+                .collect(),
+        )
+    }
+
+    fn score(&self, anchors: &[i64], documents: &[i64]) -> Option<Vec<f32>> {
+        let n = self.documents();
+        self.known(anchors)?
+            .into_iter()
+            .zip(documents)
+            .map(|(anchor, &document)| {
+                let document = usize::try_from(document).ok().filter(|one| *one < n)?;
+                Some(self.similarity(anchor, document))
+            })
+            .collect()
+    }
+
+    fn dim(&self) -> usize {
+        self.encoder.dim()
+    }
+
+    fn encode(&self, texts: &[&str]) -> Vec<f32> {
+        // What cannot be tokenised has no tokens: the zero vector.
+        let tokens = self.encoder.tokenize(texts).unwrap_or_else(|_| vec![Tokens::new(); texts.len()]);
+        self.encoder.encode(&tokens)
+    }
+}
