@@ -99,8 +99,9 @@ impl Error {
                 .help("put back what has changed, or run the experiment anew")
                 .into(),
             Self::NoPositives(facts) => {
-                let mut diagnostic = new(Kind::Data)
-                    .help("loosen the filters, or add a sampler of positives such as explicit_positive");
+                let mut diagnostic = new(Kind::Data).help(
+                    "loosen the filters, or add a sampler of positives such as explicit_positive",
+                );
                 for fact in facts {
                     diagnostic = diagnostic.note(fact);
                 }

@@ -41,10 +41,26 @@ pub(crate) fn steps(experiment: &Experiment) -> Vec<(Kind, &PluginStep)> {
     let samples = &experiment.samples;
     let mut steps: Vec<(Kind, &PluginStep)> = Vec::new();
     steps.extend(samples.propose.iter().map(|step| (Kind::Sampler, step)));
-    steps.extend(samples.augment.iter().map(|one| (Kind::Augmenter, &one.step)));
+    steps.extend(
+        samples
+            .augment
+            .iter()
+            .map(|one| (Kind::Augmenter, &one.step)),
+    );
     steps.extend(samples.filter.iter().map(|step| (Kind::Filter, step)));
-    steps.extend(experiment.train.losses.iter().map(|one| (Kind::Loss, &one.step)));
-    steps.extend(experiment.active_learning.iter().map(|active| (Kind::Selector, &active.select)));
+    steps.extend(
+        experiment
+            .train
+            .losses
+            .iter()
+            .map(|one| (Kind::Loss, &one.step)),
+    );
+    steps.extend(
+        experiment
+            .active_learning
+            .iter()
+            .map(|active| (Kind::Selector, &active.select)),
+    );
     steps
 }
 
@@ -60,7 +76,9 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Dataset), 
             let info: &PluginInfo = host
                 .find(kind, &step.plugin)
                 .map(orchestrator_plugin_host::Plugin::info)
-                .ok_or_else(|| Error::Changed(format!("the plugin `{}` is not there", step.plugin)))?;
+                .ok_or_else(|| {
+                    Error::Changed(format!("the plugin `{}` is not there", step.plugin))
+                })?;
             Ok(PluginUsed {
                 name: step.name.clone(),
                 id: info.id.clone(),
@@ -85,7 +103,11 @@ pub(crate) fn load(experiment: &Experiment) -> Result<Dataset, Error> {
         Corpus::Builtin => Source::Builtin,
         Corpus::Scifact { path } => Source::Scifact { path: path.clone() },
     };
-    let mut data = orchestrator_data::load(&source, &experiment.data.train, experiment.data.test.as_deref())?;
+    let mut data = orchestrator_data::load(
+        &source,
+        &experiment.data.train,
+        experiment.data.test.as_deref(),
+    )?;
     data.hold_out(experiment.seed, experiment.data.validation_share);
     Ok(data)
 }
@@ -110,7 +132,10 @@ impl Plan {
     #[must_use]
     pub fn folder_name(&self) -> String {
         let digest = Sha256::digest(self.to_json().as_bytes());
-        let short: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let short: String = digest[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         format!("{}-{short}", self.experiment.name)
     }
 }

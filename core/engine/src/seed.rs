@@ -22,12 +22,23 @@ pub(crate) fn unit(experiment: u64, purpose: &str, numbers: &[u64]) -> f64 {
 }
 
 /// Orders `items` at random: by a hash of each place, so that no generator is walked.
-pub(crate) fn shuffled<T>(items: Vec<T>, experiment: u64, purpose: &str, numbers: &[u64]) -> Vec<T> {
+pub(crate) fn shuffled<T>(
+    items: Vec<T>,
+    experiment: u64,
+    purpose: &str,
+    numbers: &[u64],
+) -> Vec<T> {
     let key = seed(experiment, purpose, numbers);
     let mut keyed: Vec<(u64, usize, T)> = items
         .into_iter()
         .enumerate()
-        .map(|(place, item)| (mix(key ^ (place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)), place, item))
+        .map(|(place, item)| {
+            (
+                mix(key ^ (place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+                place,
+                item,
+            )
+        })
         .collect();
     keyed.sort_by_key(|(hash, place, _)| (*hash, *place));
     keyed.into_iter().map(|(_, _, item)| item).collect()

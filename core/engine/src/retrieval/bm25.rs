@@ -8,8 +8,9 @@ use unicode_segmentation::UnicodeSegmentation as _;
 
 /// Lucene's `EnglishAnalyzer.ENGLISH_STOP_WORDS_SET`.
 const STOP_WORDS: [&str; 33] = [
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
-    "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was", "will", "with",
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it",
+    "no", "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these",
+    "they", "this", "to", "was", "will", "with",
 ];
 
 /// An inverted index.
@@ -44,13 +45,19 @@ impl Bm25Index {
                 *counts.entry(term).or_insert(0) += 1;
             }
             for (term, count) in counts {
-                postings.entry(term).or_default().push((number as u32, count));
+                postings
+                    .entry(term)
+                    .or_default()
+                    .push((number as u32, count));
             }
         }
         let mean = (lengths.iter().sum::<f64>() / lengths.len().max(1) as f64).max(1.0);
         Self {
             k1,
-            saturation: lengths.iter().map(|length| k1 * (1.0 - b + b * length / mean)).collect(),
+            saturation: lengths
+                .iter()
+                .map(|length| k1 * (1.0 - b + b * length / mean))
+                .collect(),
             postings,
         }
     }
@@ -68,8 +75,8 @@ impl Bm25Index {
             let idf = (1.0 + (documents - n + 0.5) / (n + 0.5)).ln();
             for &(document, frequency) in postings {
                 let frequency = f64::from(frequency);
-                scores[document as usize] +=
-                    idf * frequency * (self.k1 + 1.0) / (frequency + self.saturation[document as usize]);
+                scores[document as usize] += idf * frequency * (self.k1 + 1.0)
+                    / (frequency + self.saturation[document as usize]);
             }
         }
         scores.into_iter().map(|score| score as f32).collect()

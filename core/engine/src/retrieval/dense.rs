@@ -23,7 +23,8 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
             lanes[lane] += x[lane] * y[lane];
         }
     }
-    let mut sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+    let mut sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5]))
+        + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
     for (x, y) in a_rest.iter().zip(b_rest) {
         sum += x * y;
     }
@@ -76,12 +77,18 @@ impl<'a> DenseIndex<'a> {
     /// The `k` nearest documents of each anchor, in order.
     #[must_use]
     pub fn nearest(&self, anchors: &[usize], k: usize) -> Vec<Vec<(usize, f32)>> {
-        anchors.par_iter().map(|&anchor| best(&self.scores(anchor), k)).collect()
+        anchors
+            .par_iter()
+            .map(|&anchor| best(&self.scores(anchor), k))
+            .collect()
     }
 
     fn known(&self, anchors: &[i64]) -> Option<Vec<usize>> {
         let n = self.anchors.len() / self.encoder.dim();
-        anchors.iter().map(|&anchor| usize::try_from(anchor).ok().filter(|one| *one < n)).collect()
+        anchors
+            .iter()
+            .map(|&anchor| usize::try_from(anchor).ok().filter(|one| *one < n))
+            .collect()
     }
 }
 
@@ -91,7 +98,11 @@ impl CurrentModel for DenseIndex<'_> {
         Some(
             found
                 .into_iter()
-                .map(|row| row.into_iter().map(|(document, score)| (document as i64, score)).collect())
+                .map(|row| {
+                    row.into_iter()
+                        .map(|(document, score)| (document as i64, score))
+                        .collect()
+                })
                 .collect(),
         )
     }
@@ -114,7 +125,10 @@ impl CurrentModel for DenseIndex<'_> {
 
     fn encode(&self, texts: &[&str]) -> Vec<f32> {
         // What cannot be tokenised has no tokens: the zero vector.
-        let tokens = self.encoder.tokenize(texts).unwrap_or_else(|_| vec![Tokens::new(); texts.len()]);
+        let tokens = self
+            .encoder
+            .tokenize(texts)
+            .unwrap_or_else(|_| vec![Tokens::new(); texts.len()]);
         self.encoder.encode(&tokens)
     }
 }

@@ -16,7 +16,10 @@ pub struct Scored {
 /// Scores one ranking (best first) against the relevant documents, of which there must be at least one.
 #[must_use]
 pub fn score_ranking(ranking: &[usize], relevant: &BTreeSet<usize>, metrics: &[Metric]) -> Scored {
-    let hits: Vec<bool> = ranking.iter().map(|document| relevant.contains(document)).collect();
+    let hits: Vec<bool> = ranking
+        .iter()
+        .map(|document| relevant.contains(document))
+        .collect();
     let first = hits.iter().position(|hit| *hit);
     let values = metrics
         .iter()
@@ -27,8 +30,13 @@ pub fn score_ranking(ranking: &[usize], relevant: &BTreeSet<usize>, metrics: &[M
                     let ideal = relevant.len().min(metric.cutoff.unwrap_or(usize::MAX));
                     gain(cut.iter().copied()) / gain(std::iter::repeat_n(true, ideal))
                 }
-                MetricKind::Recall => cut.iter().filter(|hit| **hit).count() as f64 / relevant.len() as f64,
-                MetricKind::Mrr => cut.iter().position(|hit| *hit).map_or(0.0, |place| 1.0 / (place + 1) as f64),
+                MetricKind::Recall => {
+                    cut.iter().filter(|hit| **hit).count() as f64 / relevant.len() as f64
+                }
+                MetricKind::Mrr => cut
+                    .iter()
+                    .position(|hit| *hit)
+                    .map_or(0.0, |place| 1.0 / (place + 1) as f64),
                 MetricKind::Map => {
                     let mut found = 0.0;
                     let mut sum = 0.0;

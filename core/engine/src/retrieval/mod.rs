@@ -6,6 +6,7 @@ mod metrics;
 
 pub use bm25::Bm25Index;
 pub use dense::DenseIndex;
+pub(crate) use dense::dot;
 pub use metrics::{Scored, score_ranking};
 
 /// How deep rankings go: enough for every cut-off a metric may have.
@@ -21,7 +22,10 @@ pub fn best(scores: &[f32], k: usize) -> Vec<(usize, f32)> {
         places.truncate(k);
     }
     places.sort_unstable_by(order);
-    places.into_iter().map(|place| (place, scores[place])).collect()
+    places
+        .into_iter()
+        .map(|place| (place, scores[place]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -30,7 +34,10 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_lower_place() {
-        assert_eq!(best(&[0.5, 0.9, 0.5, 0.9], 3), [(1, 0.9), (3, 0.9), (0, 0.5)]);
+        assert_eq!(
+            best(&[0.5, 0.9, 0.5, 0.9], 3),
+            [(1, 0.9), (3, 0.9), (0, 0.5)]
+        );
         assert_eq!(best(&[0.1], 5), [(0, 0.1)]);
     }
 }

@@ -1,0 +1,192 @@
+//! Active learning: a pool of pairs nobody judged, how likely each is to be relevant, and an oracle that knows.
+
+use std::collections::BTreeSet;
+
+use orchestrator_data::{Dataset, Label};
+use orchestrator_plugin_host::Table;
+
+use crate::retrieval::DenseIndex;
+use crate::seed::seed;
+
+/// How many of an anchor's nearest documents are candidates for a question.
+const NEAREST: usize = 10;
+
+/// A question that could be asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Question {
+    pub anchor: usize,
+    pub document: usize,
+    pub similarity: f32,
+    /// That it is relevant.
+    pub probability: f32,
+}
+
+/// An answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Answer {
+    pub relevant: bool,
+    /// What the data says of the pair, if anything.
+    pub label: Option<Label>,
+}
+
+/// `1 / (1 + exp(-(a s + b)))`: similarities to probabilities (Platt 1999).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Calibration {
+    a: f64,
+    b: f64,
+}
+
+impl Calibration {
+    /// Fits it to similarities of relevant and of other pairs by Newton's method, with Platt's smoothed targets.
+    pub fn fit(relevant: &[f32], other: &[f32]) -> Self {
+        let (n1, n0) = (relevant.len() as f64, other.len() as f64);
+        let high = (n1 + 1.0) / (n1 + 2.0);
+        let low = 1.0 / (n0 + 2.0);
+        let points: Vec<(f64, f64)> = relevant
+            .iter()
+            .map(|&s| (f64::from(s), high))
+            .chain(other.iter().map(|&s| (f64::from(s), low)))
+            .collect();
+        let (mut a, mut b) = (0.0f64, ((n1 + 1.0) / (n0 + 1.0)).ln());
+        for _ in 0..50 {
+            // Gradient and Hessian of the cross-entropy, with a touch of ridge so that separable data stay finite.
+            let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (1e-3 * a, 0.0, 1e-3, 0.0, 1e-6);
+            for &(s, target) in &points {
+                let p = 1.0 / (1.0 + (-(a * s + b)).exp());
+                let w = p * (1.0 - p);
+                ga += (p - target) * s;
+                gb += p - target;
+                haa += w * s * s;
+                hab += w * s;
+                hbb += w;
+            }
+            let det = haa * hbb - hab * hab;
+            if det.abs() < 1e-12 {
+                break;
+            }
+            let (da, db) = ((hbb * ga - hab * gb) / det, (haa * gb - hab * ga) / det);
+            a -= da;
+            b -= db;
+            if da.abs() < 1e-9 && db.abs() < 1e-9 {
+                break;
+            }
+        }
+        Self { a, b }
+    }
+
+    pub fn probability(self, similarity: f32) -> f32 {
+        (1.0 / (1.0 + (-(self.a * f64::from(similarity) + self.b)).exp())) as f32
+    }
+}
+
+/// Every question that could be asked of the training anchors: their nearest documents, minus the pairs already known.
+pub(crate) fn questions(
+    index: &DenseIndex<'_>,
+    anchors: &[usize],
+    known: &BTreeSet<(usize, usize)>,
+    relevant: &[(usize, usize)],
+    experiment_seed: u64,
+) -> Vec<Question> {
+    let n = index.documents() as u64;
+    let of_relevant: Vec<f32> = relevant
+        .iter()
+        .map(|&(anchor, document)| index.similarity(anchor, document))
+        .collect();
+    // As contrast: what the model finds near and nobody called relevant, and as much of what is far.
+    let nearest = index.nearest(anchors, NEAREST);
+    let mut contrast = Vec::new();
+    for (&(anchor, _), draw) in relevant.iter().zip(0u64..) {
+        let document = seed(experiment_seed, "calibration", &[draw]) % n;
+        contrast.push(index.similarity(anchor, document as usize));
+    }
+    for (&anchor, found) in anchors.iter().zip(&nearest) {
+        contrast.extend(
+            found
+                .iter()
+                .filter(|(document, _)| !known.contains(&(anchor, *document)))
+                .map(|(_, score)| *score),
+        );
+    }
+    let calibration = Calibration::fit(&of_relevant, &contrast);
+    anchors
+        .iter()
+        .zip(nearest)
+        .flat_map(|(&anchor, found)| {
+            found
+                .into_iter()
+                .map(move |(document, similarity)| (anchor, document, similarity))
+        })
+        .filter(|(anchor, document, _)| !known.contains(&(*anchor, *document)))
+        .map(|(anchor, document, similarity)| Question {
+            anchor,
+            document,
+            similarity,
+            probability: calibration.probability(similarity),
+        })
+        .collect()
+}
+
+/// Columns of `orch.select/1`.
+pub(crate) fn pool_table(data: &Dataset, questions: &[Question]) -> Table {
+    Table::new(questions.len())
+        .i64s(
+            "anchor",
+            questions.iter().map(|one| one.anchor as i64).collect(),
+        )
+        .i64s(
+            "document",
+            questions.iter().map(|one| one.document as i64).collect(),
+        )
+        .strings(
+            "anchor_text",
+            questions
+                .iter()
+                .map(|one| data.anchors[one.anchor].text.as_str()),
+        )
+        .strings(
+            "text",
+            questions
+                .iter()
+                .map(|one| data.documents[one.document].full_text()),
+        )
+        .f32s(
+            "score",
+            questions.iter().map(|one| one.similarity).collect(),
+        )
+        .f32s(
+            "probability",
+            questions.iter().map(|one| one.probability).collect(),
+        )
+        .seal()
+}
+
+/// What the data says of a pair, held back or not. A pair nobody judged is answered as not relevant.
+pub(crate) fn oracle(
+    data: &Dataset,
+    reading: orchestrator_data::Reading,
+    question: &Question,
+) -> Answer {
+    let label = data
+        .judgements_of(question.anchor)
+        .iter()
+        .find(|one| one.document == question.document)
+        .map(|one| one.label);
+    Answer {
+        relevant: label.is_some_and(|label| reading.relevant(label)),
+        label,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Calibration;
+
+    #[test]
+    fn calibration_rises_with_similarity_and_is_even_where_both_are_as_likely() {
+        let relevant = [0.6, 0.7, 0.8, 0.9, 0.5];
+        let other = [0.1, 0.2, 0.3, 0.4, 0.5];
+        let fitted = Calibration::fit(&relevant, &other);
+        assert!((fitted.probability(0.5) - 0.5).abs() < 1e-3);
+        assert!(fitted.probability(0.8) > 0.7 && fitted.probability(0.2) < 0.3);
+    }
+}

@@ -1,0 +1,328 @@
+//! How samples come to be: tables for plugins, candidates into rows, difficulty and its bands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orchestrator_config::Bands;
+use orchestrator_data::{Dataset, Judgement, Reading, Split};
+use orchestrator_plugin_host::{Candidate, Role as PluginRole, Table};
+use orchestrator_store::{Provenance, Role, Sample, SampleView, Tick, sample_id};
+
+use crate::error::Error;
+use crate::retrieval::DenseIndex;
+use crate::seed::{seed, unit};
+
+/// Columns of `orch.corpus/1`.
+pub(crate) fn corpus_table(data: &Dataset) -> Table {
+    let documents = &data.documents;
+    Table::new(documents.len())
+        .i64s("document", (0..documents.len() as i64).collect())
+        .strings("id", documents.iter().map(|one| one.id.as_str()))
+        .strings("title", documents.iter().map(|one| one.title.as_str()))
+        .string_lists(
+            "sentences",
+            documents
+                .iter()
+                .map(|one| one.sentences.iter().map(String::as_str)),
+        )
+        .strings(
+            "metadata",
+            documents.iter().map(|one| metadata(&one.metadata)),
+        )
+        .seal()
+}
+
+pub(crate) fn metadata(map: &serde_json::Map<String, serde_json::Value>) -> String {
+    serde_json::to_string(map).unwrap_or_default()
+}
+
+/// What training may know: the judgements of the training anchors, without those held back and not yet revealed.
+pub(crate) struct Knowledge {
+    /// Places in `data.judgements`.
+    known: Vec<usize>,
+    reading: Reading,
+}
+
+/// Whether a judged pair is held back for the oracle.
+pub(crate) fn held_back(data: &Dataset, experiment_seed: u64, share: f64, one: &Judgement) -> bool {
+    if data.anchors[one.anchor].split != Split::Train {
+        return false;
+    }
+    // By pair, so that the rationale sets of a document are revealed together.
+    let mut key = 0u64;
+    for text in [
+        &data.anchors[one.anchor].id,
+        &data.documents[one.document].id,
+    ] {
+        for byte in text.bytes() {
+            key = seed(key, "pair", &[u64::from(byte)]);
+        }
+    }
+    unit(experiment_seed, "hold back", &[key]) < share
+}
+
+impl Knowledge {
+    pub fn of(data: &Dataset, reading: Reading, hidden: &BTreeSet<(usize, usize)>) -> Self {
+        let known = (0..data.judgements.len())
+            .filter(|&place| {
+                let one = &data.judgements[place];
+                data.anchors[one.anchor].split == Split::Train
+                    && !hidden.contains(&(one.anchor, one.document))
+            })
+            .collect();
+        Self { known, reading }
+    }
+
+    fn judgements<'d>(
+        &self,
+        data: &'d Dataset,
+    ) -> impl Iterator<Item = &'d Judgement> + use<'d, '_> {
+        self.known.iter().map(move |&place| &data.judgements[place])
+    }
+
+    /// Columns of `orch.judgements/1`.
+    pub fn table(&self, data: &Dataset) -> Table {
+        let all: Vec<&Judgement> = self.judgements(data).collect();
+        let relevant: Vec<bool> = all
+            .iter()
+            .map(|one| self.reading.relevant(one.label))
+            .collect();
+        Table::new(all.len())
+            .i64s("anchor", all.iter().map(|one| one.anchor as i64).collect())
+            .i64s(
+                "document",
+                all.iter().map(|one| one.document as i64).collect(),
+            )
+            .strings("label", all.iter().map(|one| one.label.name()))
+            .bools("relevant", &relevant)
+            .f32s(
+                "grade",
+                all.iter()
+                    .map(|one| self.reading.grade(one.label))
+                    .collect(),
+            )
+            .i32_lists(
+                "sentences",
+                all.iter()
+                    .map(|one| one.sentences.iter().map(|&number| number as i32).collect()),
+            )
+            .seal()
+    }
+
+    /// The anchors of which anything is known, in order.
+    pub fn anchors(&self, data: &Dataset) -> BTreeSet<usize> {
+        self.judgements(data).map(|one| one.anchor).collect()
+    }
+
+    /// Known relevant documents by anchor.
+    pub fn relevant(&self, data: &Dataset) -> BTreeMap<usize, BTreeSet<usize>> {
+        let mut relevant: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for one in self
+            .judgements(data)
+            .filter(|one| self.reading.relevant(one.label))
+        {
+            relevant.entry(one.anchor).or_default().insert(one.document);
+        }
+        relevant
+    }
+
+    /// Every pair of which anything is known.
+    pub fn pairs(&self, data: &Dataset) -> BTreeSet<(usize, usize)> {
+        self.judgements(data)
+            .map(|one| (one.anchor, one.document))
+            .collect()
+    }
+}
+
+/// Columns of `orch.sampler/1`.
+pub(crate) fn anchors_table(data: &Dataset, anchors: &BTreeSet<usize>) -> Table {
+    let of = |number: &usize| &data.anchors[*number];
+    Table::new(anchors.len())
+        .i64s(
+            "anchor",
+            anchors.iter().map(|&number| number as i64).collect(),
+        )
+        .strings("id", anchors.iter().map(|number| of(number).id.as_str()))
+        .strings(
+            "text",
+            anchors.iter().map(|number| of(number).text.as_str()),
+        )
+        .strings(
+            "metadata",
+            anchors.iter().map(|number| metadata(&of(number).metadata)),
+        )
+        .seal()
+}
+
+/// Columns of `orch.augmenter/1` and `orch.filter/1`.
+pub(crate) fn samples_table(data: &Dataset, samples: &[&SampleView]) -> Table {
+    let role = |view: &SampleView| match view.role {
+        Role::Positive => PluginRole::Positive.code(),
+        Role::Negative => PluginRole::Negative.code(),
+    };
+    Table::new(samples.len())
+        .i64s(
+            "anchor",
+            samples.iter().map(|one| one.anchor as i64).collect(),
+        )
+        .i64s(
+            "document",
+            samples
+                .iter()
+                .map(|one| one.document.map_or(-1, |number| number as i64))
+                .collect(),
+        )
+        .strings(
+            "anchor_text",
+            samples
+                .iter()
+                .map(|one| data.anchors[one.anchor].text.as_str()),
+        )
+        .strings("text", samples.iter().map(|one| one.text.as_str()))
+        .i32s("role", samples.iter().map(|one| role(one)).collect())
+        .f32s("label", samples.iter().map(|one| one.label).collect())
+        .f32s("weight", samples.iter().map(|one| one.weight).collect())
+        .f32s(
+            "score",
+            samples
+                .iter()
+                .map(|one| one.score.unwrap_or(f32::NAN))
+                .collect(),
+        )
+        .strings("source", samples.iter().map(|one| one.source.as_str()))
+        .strings(
+            "metadata",
+            samples.iter().map(|one| {
+                one.document.map_or("{}".to_owned(), |number| {
+                    metadata(&data.documents[number].metadata)
+                })
+            }),
+        )
+        .seal()
+}
+
+/// Writes what a plugin emitted. `parents` are the samples it was given, if it made them out of samples.
+pub(crate) fn write_candidates(
+    tick: &Tick<'_>,
+    data: &Dataset,
+    source: &str,
+    candidates: &[Candidate],
+    parents: &[&SampleView],
+) -> Result<(), Error> {
+    for one in candidates {
+        let role = match one.role {
+            PluginRole::Positive => Role::Positive,
+            PluginRole::Negative => Role::Negative,
+        };
+        let id = sample_id(&data.anchors[one.anchor].id, &one.text, role);
+        tick.add_sample(&Sample {
+            id,
+            anchor: one.anchor,
+            text: &one.text,
+            role,
+            label: one.label,
+            weight: one.weight,
+            document: one.document,
+            parent: one.parent.map(|row| parents[row].id),
+            difficulty: one.difficulty,
+        })?;
+        tick.add_provenance(&Provenance {
+            sample: id,
+            source,
+            score: one.score,
+            detail: &one.detail,
+        })?;
+    }
+    Ok(())
+}
+
+/// How hard the negatives of an anchor can be: 0 at the floor, 1 at the positives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Median similarity to random documents.
+    pub floor: f32,
+    /// Mean similarity to its positives.
+    pub positive: f32,
+}
+
+impl Scale {
+    /// `(s - floor) / (positive - floor)`; where the positives are at the floor, everything above it is as hard as can be.
+    pub fn difficulty(self, similarity: f32) -> f32 {
+        let height = self.positive - self.floor;
+        if height > 1e-3 {
+            (similarity - self.floor) / height
+        } else {
+            f32::from(u8::from(similarity > self.floor))
+        }
+    }
+}
+
+/// How many random documents the floor is measured on.
+const FLOOR_DOCUMENTS: u64 = 101;
+
+/// The median similarity of an anchor to random documents: the same ones whatever the model.
+pub(crate) fn floor(index: &DenseIndex<'_>, experiment_seed: u64, anchor: usize) -> f32 {
+    let n = index.documents() as u64;
+    let mut similarities: Vec<f32> = (0..FLOOR_DOCUMENTS)
+        .map(|draw| {
+            let document = seed(experiment_seed, "floor", &[anchor as u64, draw]) % n;
+            index.similarity(anchor, document as usize)
+        })
+        .collect();
+    similarities.sort_by(f32::total_cmp);
+    similarities[similarities.len() / 2]
+}
+
+/// The band of each difficulty, in order.
+pub(crate) fn bands(difficulties: &[f32], bounds: Bands) -> Vec<&'static str> {
+    const NAMES: [&str; 3] = ["easy", "medium", "hard"];
+    match bounds {
+        Bands::Bounds(low, high) => difficulties
+            .iter()
+            .map(|&one| {
+                NAMES[usize::from(f64::from(one) >= low) + usize::from(f64::from(one) >= high)]
+            })
+            .collect(),
+        Bands::Terciles => {
+            let mut order: Vec<usize> = (0..difficulties.len()).collect();
+            order.sort_by(|&a, &b| difficulties[a].total_cmp(&difficulties[b]).then(a.cmp(&b)));
+            let mut bands = vec![NAMES[0]; difficulties.len()];
+            for (rank, place) in order.into_iter().enumerate() {
+                bands[place] = NAMES[rank * 3 / difficulties.len()];
+            }
+            bands
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terciles_part_the_pool_in_three_and_bounds_where_they_say() {
+        let difficulties = [0.9, 0.1, 0.5, 0.5, 0.2, 0.8];
+        assert_eq!(
+            bands(&difficulties, Bands::Terciles),
+            ["hard", "easy", "medium", "medium", "easy", "hard"]
+        );
+        assert_eq!(
+            bands(&difficulties, Bands::Bounds(0.5, 0.85)),
+            ["hard", "easy", "medium", "medium", "easy", "medium"]
+        );
+    }
+
+    #[test]
+    fn difficulty_is_zero_at_the_floor_and_one_at_the_positives() {
+        let scale = Scale {
+            floor: 0.2,
+            positive: 0.6,
+        };
+        assert!(scale.difficulty(0.2).abs() < 1e-6);
+        assert!((scale.difficulty(0.6) - 1.0).abs() < 1e-6);
+        let flat = Scale {
+            floor: 0.2,
+            positive: 0.2,
+        };
+        assert_eq!((flat.difficulty(0.3), flat.difficulty(0.1)), (1.0, 0.0));
+    }
+}

@@ -1,0 +1,128 @@
+//! The kept samples of a moment, read from the store, with everything a step needs to know of their texts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use orchestrator_data::Dataset;
+use orchestrator_model::{StaticEncoder, Tokens};
+use orchestrator_store::{Role, SampleView, Store};
+
+use crate::error::Error;
+
+/// A distinct text of the pool or of its anchors.
+pub(crate) struct PoolText {
+    pub tokens: Tokens,
+    /// Texts that differ only in case and spaces share one.
+    pub normal: usize,
+    /// Documents it is from, as it stands: not those it was made out of.
+    pub documents: BTreeSet<usize>,
+}
+
+/// A kept sample.
+pub(crate) struct PoolSample {
+    pub view: SampleView,
+    /// Place in [`Pool::texts`].
+    pub text: usize,
+}
+
+/// The kept samples.
+pub(crate) struct Pool {
+    pub samples: Vec<PoolSample>,
+    pub texts: Vec<PoolText>,
+    /// Anchor number to the place of its text.
+    pub anchor_text: BTreeMap<usize, usize>,
+    /// Anchor number to the normal forms of its positives' texts.
+    positive_texts: BTreeMap<usize, BTreeSet<usize>>,
+    /// Anchor number to its known relevant documents.
+    relevant: BTreeMap<usize, BTreeSet<usize>>,
+}
+
+fn normalised(text: &str) -> String {
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_lowercase()
+}
+
+impl Pool {
+    /// The samples that were kept after tick `up_to`. `relevant` are the documents known to be relevant, by anchor.
+    pub fn load(
+        store: &Store,
+        up_to: u32,
+        data: &Dataset,
+        encoder: &StaticEncoder,
+        relevant: BTreeMap<usize, BTreeSet<usize>>,
+    ) -> Result<Self, Error> {
+        let views: Vec<SampleView> = store
+            .samples(up_to)?
+            .into_iter()
+            .filter(|view| view.kept)
+            .collect();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        let mut contents: Vec<String> = Vec::new();
+        let mut place_of = |text: &str| {
+            *places.entry(text.to_owned()).or_insert_with(|| {
+                contents.push(text.to_owned());
+                contents.len() - 1
+            })
+        };
+        let mut anchor_text = BTreeMap::new();
+        let mut samples = Vec::with_capacity(views.len());
+        for view in views {
+            anchor_text
+                .entry(view.anchor)
+                .or_insert_with(|| place_of(&data.anchors[view.anchor].text));
+            samples.push(PoolSample {
+                text: place_of(&view.text),
+                view,
+            });
+        }
+        let borrowed: Vec<&str> = contents.iter().map(String::as_str).collect();
+        let tokens = encoder.tokenize(&borrowed)?;
+        let mut normals: BTreeMap<String, usize> = BTreeMap::new();
+        let mut texts: Vec<PoolText> = contents
+            .iter()
+            .zip(tokens)
+            .map(|(content, tokens)| {
+                let next = normals.len();
+                PoolText {
+                    tokens,
+                    normal: *normals.entry(normalised(content)).or_insert(next),
+                    documents: BTreeSet::new(),
+                }
+            })
+            .collect();
+        let mut positive_texts: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for sample in &samples {
+            if sample.view.parent.is_none() {
+                texts[sample.text].documents.extend(sample.view.document);
+            }
+            if sample.view.role == Role::Positive {
+                positive_texts
+                    .entry(sample.view.anchor)
+                    .or_default()
+                    .insert(texts[sample.text].normal);
+            }
+        }
+        Ok(Self {
+            samples,
+            texts,
+            anchor_text,
+            positive_texts,
+            relevant,
+        })
+    }
+
+    /// Whether a text is a known positive of an anchor, by its document or by its words.
+    pub fn knows_relevant(&self, anchor: usize, text: usize) -> bool {
+        let text = &self.texts[text];
+        let by_words = |known: &BTreeSet<usize>| known.contains(&text.normal);
+        let by_document = |known: &BTreeSet<usize>| !known.is_disjoint(&text.documents);
+        self.positive_texts.get(&anchor).is_some_and(by_words)
+            || self.relevant.get(&anchor).is_some_and(by_document)
+    }
+
+    /// Places of the samples of a role, in order.
+    pub fn of_role(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
+        (0..self.samples.len()).filter(move |place| self.samples[*place].view.role == role)
+    }
+}
