@@ -23,7 +23,7 @@ pub trait CurrentModel: Sync {
 }
 
 /// Shows how far a call is: done, total (0 = not known), a label.
-pub type Progress = dyn Fn(u64, u64, &str);
+pub type Progress<'a> = dyn Fn(u64, u64, &str) + 'a;
 
 /// The services lent to a call. What is `None` is not lent.
 #[derive(Clone, Copy, Default)]
@@ -37,7 +37,7 @@ pub struct Services<'a> {
     /// Set when the run is to stop.
     pub cancelled: Option<&'a AtomicBool>,
     /// Where progress goes.
-    pub progress: Option<&'a Progress>,
+    pub progress: Option<&'a Progress<'a>>,
 }
 
 static CORPUS: abi::Corpus = abi::Corpus {

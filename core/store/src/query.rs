@@ -152,7 +152,7 @@ impl Store {
             |row| {
                 let role: String = row.get(3)?;
                 let parent: Option<String> = row.get(7)?;
-                
+
                 Ok(SampleView {
                     id: id(&row.get::<_, String>(0)?)?,
                     anchor: row.get::<_, i64>(1)? as usize,
