@@ -1,2 +1,22 @@
-//! The `orchestrator` binary: arguments, progress, exit codes; nothing else.
-fn main() {}
+//! The `orchestrator` binary: arguments, progress, exit codes; nothing else. The only place that prints, exits or reads the
+//! environment.
+
+mod args;
+mod commands;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let json = args.json;
+    match commands::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(diagnostics) => {
+            show::errors(&diagnostics, json);
+            ExitCode::from(diagnostics.exit_code())
+        }
+    }
+}

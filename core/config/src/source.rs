@@ -88,7 +88,7 @@ impl Source {
     }
 }
 
-/// The path a text names, relative to the file it stands in.
+/// The path a text names, relative to the file it stands in, made absolute.
 pub(crate) fn relative(node: &Node) -> Option<PathBuf> {
     let Data::Text(path) = &node.data else {
         return None;
@@ -96,11 +96,12 @@ pub(crate) fn relative(node: &Node) -> Option<PathBuf> {
     let path = Path::new(path);
     let folder = node.place.text.path.parent().unwrap_or(Path::new(""));
     // What the command line gives is relative to where the user is.
-    if path.is_absolute() || is_override(&node.place.text.path) {
-        Some(path.to_owned())
+    let joined = if path.is_absolute() || is_override(&node.place.text.path) {
+        path.to_owned()
     } else {
-        Some(folder.join(path))
-    }
+        folder.join(path)
+    };
+    Some(std::path::absolute(&joined).unwrap_or(joined))
 }
 
 const OVERRIDE: &str = "--set";

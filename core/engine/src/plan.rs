@@ -1,5 +1,7 @@
 //! The plan: an experiment with everything that could change its result nailed down.
 
+use std::path::{Path, PathBuf};
+
 use orchestrator_config::{Corpus, Experiment, PluginStep, Reading};
 use orchestrator_data::{Dataset, Source};
 use orchestrator_plugin_host::{Host, Kind, PluginInfo};
@@ -34,6 +36,32 @@ pub struct PluginUsed {
     pub version: String,
     /// SHA-256 of its library.
     pub sha256: String,
+}
+
+/// Where a run's inputs lie: what `resume` needs beside the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The experiment file.
+    pub experiment: PathBuf,
+    /// Where the corpus is from, its path absolute.
+    pub corpus: Corpus,
+    /// Further plugin libraries, absolute.
+    pub plugins: Vec<PathBuf>,
+    /// The lock file that pins them, absolute.
+    pub lock: PathBuf,
+}
+
+impl Origin {
+    /// Of the run in `folder`.
+    ///
+    /// # Errors
+    /// If it is not the folder of a run.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        std::fs::read(folder.join("origin.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .ok_or_else(|| Error::NotARun(folder.to_owned(), "origin.json"))
+    }
 }
 
 /// Every plugin step of an experiment with its kind, in order.
@@ -88,9 +116,15 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Dataset), 
             })
         })
         .collect::<Result<_, Error>>()?;
+    // Where things lie is no part of the plan: the same run elsewhere has the same plan. See `Origin`.
+    let mut placeless = experiment.clone();
+    placeless.plugins.clear();
+    if let Corpus::Scifact { path } = &mut placeless.data.corpus {
+        *path = path.file_name().map(PathBuf::from).unwrap_or_default();
+    }
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        experiment: experiment.clone(),
+        experiment: placeless,
         data_fingerprint: data.fingerprint.clone(),
         plugins,
     };

@@ -19,7 +19,7 @@ use crate::active;
 use crate::batches::{self, Epoch};
 use crate::error::Error;
 use crate::making::{self, Knowledge, Scale};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Origin, Plan};
 use crate::pool::Pool;
 use crate::progress::{Event, Observer};
 use crate::retrieval::{Bm25Index, DEPTH, DenseIndex, best, score_ranking};
@@ -76,6 +76,7 @@ impl Run {
         folder: &Path,
         plan: Plan,
         data: Dataset,
+        origin: &Origin,
         experiment_yaml: &str,
     ) -> Result<Self, Error> {
         if folder.exists() {
@@ -83,7 +84,9 @@ impl Run {
         }
         std::fs::create_dir_all(folder.join("checkpoints"))
             .map_err(file_error("make the folder", folder))?;
+        let origin = serde_json::to_string_pretty(origin).unwrap_or_default();
         for (name, text) in [
+            ("origin.json", origin.as_str()),
             ("experiment.yaml", experiment_yaml),
             ("plan.json", &plan.to_json()),
         ] {
@@ -113,7 +116,9 @@ impl Run {
             return Err(Error::NotARun(folder.to_owned(), "store.db"));
         }
         let store = Store::open(&folder.join("store.db"))?;
-        let (now, data) = plan::compile(&recorded.experiment, host)?;
+        let mut experiment = recorded.experiment.clone();
+        experiment.data.corpus = Origin::read(folder)?.corpus;
+        let (now, data) = plan::compile(&experiment, host)?;
         if now.version != recorded.version {
             return Err(Error::Changed(format!(
                 "it was begun by orchestrator {}, this is {}",

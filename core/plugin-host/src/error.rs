@@ -54,6 +54,8 @@ pub enum Error {
     Untrusted {
         /// The file.
         path: PathBuf,
+        /// The lock file that should pin it.
+        lock: PathBuf,
         /// Never pinned, or changed, with the hashes.
         why: String,
     },
@@ -129,9 +131,10 @@ impl Error {
             Self::Abi { .. } => "rebuild the plugin against this version's header or SDK".into(),
             Self::Descriptor { .. } => "report it to the plugin's author".into(),
             Self::Duplicate { .. } => "remove one of them from the search path".into(),
-            Self::Untrusted { path, .. } => format!(
-                "look where it is from, then pin it: orchestrator plugin trust {}",
-                path.display()
+            Self::Untrusted { path, lock, .. } => format!(
+                "look where it is from, then pin it: orchestrator plugin trust {} --lock {}",
+                path.display(),
+                lock.display()
             ),
             Self::File { .. } => "check the path, its permissions and the space left".into(),
             Self::Config { .. } => "orchestrator plugin show ID lists the settings".into(),

@@ -71,6 +71,7 @@ pub(crate) fn check(library: &Path, hash: &str, lock: &Path) -> Result<(), Error
     };
     Err(Error::Untrusted {
         path: library.to_owned(),
+        lock: lock.to_owned(),
         why,
     })
 }
