@@ -64,8 +64,6 @@ pub fn write(store: &Path, path: &Path) -> Result<(), Error> {
 pub fn render(store: &Store) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
     environment.add_filter("number", |value: f64, digits: usize| {
         format!("{value:.digits$}")
     });
@@ -75,7 +73,9 @@ pub fn render(store: &Store) -> Result<String, Error> {
     environment.add_template("charts.j2", include_str!("../templates/charts.html.j2"))?;
     environment.add_template("report.html", include_str!("../templates/report.html.j2"))?;
     let view = view::build(store)?;
-    Ok(environment.get_template("report.html")?.render(&view)?)
+    Ok(environment
+        .get_template("report.html")?
+        .render(minijinja::value::Serde(&view))?)
 }
 
 /// 12345 as 12,345.
