@@ -1,0 +1,263 @@
+//! Bad input gets a good error: what, where, why, what to do; the exit code of its kind; nothing half-written.
+#![allow(clippy::unwrap_used)]
+
+use orchestrator_tests::{experiment, fail, small_experiment};
+
+/// (what to replace in the small experiment, by what, exit code, what the error says)
+const CASES: &[(&str, &str, i32, &[&str])] = &[
+    ("name: small", "name: [", 2, &["is not YAML", "x.yaml:"]),
+    (
+        "batch: 8",
+        "bacth: 8",
+        2,
+        &[
+            "unknown key `bacth`",
+            "x.yaml:16:3",
+            "did you mean `batch`?",
+            "^^^^^",
+        ],
+    ),
+    (
+        "batch: 8",
+        "batch: many",
+        2,
+        &[
+            "`batch` must be a whole number of at least 1, not the text `many`",
+            "x.yaml:16:",
+        ],
+    ),
+    ("batch: 8", "batch: 0", 2, &["at least 1"]),
+    (
+        "    - retracted\n",
+        "    - retrackted\n",
+        2,
+        &[
+            "there is no filter `retrackted`",
+            "did you mean `retracted`?",
+            "looked in",
+        ],
+    ),
+    (
+        "    - retracted\n",
+        "    - mnrl\n",
+        2,
+        &["`mnrl` is a loss"],
+    ),
+    (
+        "    - retracted\n",
+        "    - word_count\n",
+        2,
+        &["`word_count` is here a second time", "as: another_name"],
+    ),
+    (
+        "min_words: 8",
+        "min_words: 0",
+        2,
+        &[
+            "`min_words` must be at least 1, not 0",
+            "plugin show word_count",
+            "x.yaml:13:",
+        ],
+    ),
+    (
+        "min_words: 8",
+        "min_wrods: 8",
+        2,
+        &[
+            "`word_count` has no setting `min_wrods`",
+            "did you mean `min_words`?",
+        ],
+    ),
+    (
+        "join: both",
+        "join: bot",
+        2,
+        &["`join` cannot be \"bot\"", "did you mean `both`?"],
+    ),
+    (
+        "hard_negative: { per_anchor: 3 }",
+        "hard_negative: { margin: { relativ: 1 } }",
+        2,
+        &["no setting `relativ`", "did you mean `relative`?"],
+    ),
+    (
+        "weight: 0.6",
+        "weight: -1",
+        2,
+        &["`weight` must be at least 0, not -1"],
+    ),
+    (
+        "losses: [{ mnrl: { weight: 0.6 } }, { contrastive: { weight: 0.3 } }, { cosine_similarity: { weight: 0.1 } }]",
+        "losses: [{ mnrl: { weight: 0 } }]",
+        2,
+        &["the weights of the losses sum to zero", "x.yaml:"],
+    ),
+    (
+        "  batch: 8\n",
+        "  batch: 8\n  ratio: { negatives_per_positive: \"3 * epochs\" }\n",
+        2,
+        &["`epochs` at character 5", "for example"],
+    ),
+    (
+        "difficulty: easy",
+        "difficulty: esay",
+        2,
+        &["`difficulty` cannot be `esay`", "did you mean `easy`?"],
+    ),
+    (
+        "select: margin",
+        "select: margni",
+        2,
+        &["there is no selector `margni`", "did you mean `margin`?"],
+    ),
+    ("test: test", "test: tset", 3, &["no split `tset`"]),
+    (
+        "test: test",
+        "test: train",
+        2,
+        &["`test` is `train`, which is trained on"],
+    ),
+    (
+        "corpus: { format: builtin }",
+        "corpus: { format: scifact, path: nowhere }",
+        3,
+        &["cannot read", "corpus.jsonl", "--set data.corpus.path"],
+    ),
+    (
+        "corpus: { format: builtin }",
+        "corpus: { format: scifact, path: \"${NOT_SET}\" }",
+        2,
+        &["the variable NOT_SET is not set"],
+    ),
+    (
+        "name: small\n",
+        "name: small\nname: twice\n",
+        2,
+        &["is not YAML", "x.yaml:"],
+    ),
+    ("name: small", "name: a/b", 2, &["`name` names a folder"]),
+    (
+        "min_words: 8",
+        "min_words: 5000",
+        3,
+        &["no positives are left", "word_count dropped"],
+    ),
+    ("dim: 32", "dim: 32\n    extra", 2, &["YAML"]),
+    (
+        "name: small",
+        "extends: x.yaml\nname: small",
+        2,
+        &["extends itself"],
+    ),
+    (
+        "name: small",
+        "extends: other.yaml\nname: small",
+        2,
+        &["cannot read", "other.yaml", "relative to the file"],
+    ),
+    (
+        "name: small",
+        "evaluate: { metrics: [ndgc@10] }\nname: small",
+        2,
+        &["unknown metric `ndgc@10`"],
+    ),
+    (
+        "name: small",
+        "plugins: [missing.so]\nname: small",
+        4,
+        &["missing.so"],
+    ),
+];
+
+#[test]
+fn each_is_told_where_and_what_to_do() {
+    for (from, to, code, said) in CASES {
+        let text = small_experiment();
+        assert!(text.contains(from), "{from}");
+        let folder = experiment(&text.replacen(from, to, 1));
+        let shown = fail(&["run", "x.yaml", "--run-dir", "r"], folder.path(), *code);
+        for part in *said {
+            assert!(shown.contains(part), "{to}: {part} is not in\n{shown}");
+        }
+        // What fails before the first sample leaves no folder; later, no report.
+        assert!(!folder.path().join("r/report.html").exists(), "{to}");
+        if *code == 2 {
+            assert!(!folder.path().join("r").exists(), "{to}");
+        }
+    }
+}
+
+#[test]
+fn all_errors_of_a_file_are_told_at_once() {
+    let text = small_experiment()
+        .replace("batch: 8", "bacth: 8")
+        .replace("min_words: 8", "min_words: -3")
+        .replace("difficulty: hard", "difficulty: hrad");
+    let folder = experiment(&text);
+    let shown = fail(&["check", "x.yaml"], folder.path(), 2);
+    assert!(
+        ["bacth", "min_words", "hrad"]
+            .iter()
+            .all(|part| shown.contains(part)),
+        "{shown}"
+    );
+    let json = fail(&["check", "x.yaml", "--json"], folder.path(), 2);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["errors"].as_array().unwrap().len(), 3, "{json}");
+    assert_eq!(value["errors"][0]["location"]["path"], "x.yaml");
+}
+
+#[test]
+fn a_missing_experiment_suggests_the_nearest_file() {
+    let folder = experiment("");
+    let shown = fail(&["run", "y.yaml"], folder.path(), 2);
+    assert!(
+        shown.contains("cannot read `y.yaml`") && shown.contains("did you mean"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn overrides_and_extends_change_what_they_say_and_nothing_else() {
+    let folder = experiment(&small_experiment());
+    std::fs::write(
+        folder.path().join("y.yaml"),
+        "extends: x.yaml\nname: changed\ntrain: { batch: 4 }\n",
+    )
+    .unwrap();
+    let check = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&orchestrator_tests::succeed(
+            &[&["check", "--json"], arguments].concat(),
+            folder.path(),
+        ))
+        .unwrap()
+    };
+    let base = check(&["x.yaml"]);
+    let extended = check(&[
+        "y.yaml",
+        "--set",
+        "samples.propose.hard_negative.per_anchor=7",
+        "--set",
+        "seed=99",
+    ]);
+    assert_eq!(extended["experiment"]["name"], "changed");
+    assert_eq!(extended["experiment"]["train"]["batch"], 4);
+    assert_eq!(extended["experiment"]["seed"], 99);
+    assert_eq!(
+        extended["experiment"]["samples"]["propose"][3]["settings"]["per_anchor"],
+        7
+    );
+    assert_eq!(
+        base["experiment"]["train"]["losses"],
+        extended["experiment"]["train"]["losses"]
+    );
+    let shown = fail(
+        &["check", "x.yaml", "--set", "train.bacth=4"],
+        folder.path(),
+        2,
+    );
+    assert!(
+        shown.contains("--set:1:1") && shown.contains("did you mean `batch`?"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,246 @@
+//! Plugins that break the interface are named, and the run ends with the store consistent.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use orchestrator_tests::{experiment, fail, library, repository, small_experiment, succeed};
+
+/// (where in the experiment, what is put there, what the error says)
+const CASES: &[(&str, &str, &[&str])] = &[
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: panic }\n",
+        &["`bad_sampler` panicked in propose: the sampler fell over"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: anchor }\n",
+        &["anchor 1000000"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: document }\n",
+        &["document 1000000"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: label }\n",
+        &["the label 1.5"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: weight }\n",
+        &["the weight NaN"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: score }\n",
+        &["the score inf"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: text }\n",
+        &["an empty text"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: detail }\n",
+        &["not a JSON object: not json"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: parent }\n",
+        &["parent 0"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: swallows }\n",
+        &["anchor -7"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: error }\n",
+        &["the moon is in the wrong phase"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: service }\n",
+        &["`bad_sampler` failed in propose"],
+    ),
+    (
+        "    - retracted\n",
+        "    - bad_filter: { how: panic }\n",
+        &["`bad_filter` panicked in judge: the filter fell over"],
+    ),
+    (
+        "    - retracted\n",
+        "    - bad_filter: { how: score }\n",
+        &["score[0] is inf"],
+    ),
+    (
+        "    - char_noise: {}\n",
+        "    - bad_augmenter\n",
+        &["a sample without a parent"],
+    ),
+    (
+        "mnrl: {",
+        "bad_loss: { how: panic,",
+        &["`bad_loss` panicked in forward: the loss fell over"],
+    ),
+    (
+        "mnrl: {",
+        "bad_loss: { how: gradient,",
+        &["the gradient of text 0 is NaN"],
+    ),
+    (
+        "mnrl: {",
+        "bad_loss: { how: row,",
+        &["the loss of row 0 is infinite"],
+    ),
+    (
+        "mnrl: {",
+        "bad_loss: { how: index,",
+        &["panicked in forward: index out of bounds"],
+    ),
+    ("mnrl: {", "bad_loss: { how: nan,", &["the loss is NaN"]),
+    (
+        "select: margin",
+        "select: { bad_selector: { how: range } }",
+        &["row ", " of a pool of "],
+    ),
+    (
+        "select: margin",
+        "select: { bad_selector: { how: twice } }",
+        &["row 0 twice"],
+    ),
+];
+
+fn consistent(path: &Path) {
+    let store = rusqlite::Connection::open(path).unwrap();
+    let check: String = store
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+    let broken: i64 = store
+        .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(broken, 0);
+}
+
+#[test]
+fn every_violation_is_named_and_leaves_a_consistent_store() {
+    let bad = library("orchestrator_misbehaving");
+    for (from, to, said) in CASES {
+        let text = small_experiment().replacen(from, to, 1);
+        assert!(text.contains(to), "{from}");
+        let folder = experiment(&format!("plugins: [\"{}\"]\n{text}", bad.display()));
+        let path = folder.path();
+        let _ = succeed(&["plugin", "trust", bad.to_str().unwrap()], path);
+        let shown = fail(&["run", "x.yaml", "--run-dir", "r"], path, 4);
+        for part in *said {
+            assert!(shown.contains(part), "{to}: {part} is not in\n{shown}");
+        }
+        consistent(&path.join("r/store.db"));
+        assert!(!path.join("r/report.html").exists(), "{to}");
+    }
+}
+
+#[test]
+fn a_setting_that_only_the_plugin_can_refuse_is_shown_at_its_line() {
+    let bad = library("orchestrator_misbehaving");
+    let text = small_experiment().replace(
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: refuses }\n",
+    );
+    let folder = experiment(&format!("plugins: [\"{}\"]\n{text}", bad.display()));
+    let _ = succeed(&["plugin", "trust", bad.to_str().unwrap()], folder.path());
+    let shown = fail(&["run", "x.yaml", "--run-dir", "r"], folder.path(), 2);
+    assert!(
+        shown.contains("`bad_sampler` refuses its settings: not today"),
+        "{shown}"
+    );
+    assert!(shown.contains("x.yaml:8:27"), "{shown}");
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_a_reason() {
+    let folder = experiment("");
+    let path = folder.path();
+    let compile = |name: &str, source: &str| {
+        std::fs::write(path.join("source.c"), source).unwrap();
+        let status = Command::new("cc")
+            .args(["-shared", "-fPIC", "-I"])
+            .arg(repository().join("plugins/abi/include"))
+            .args(["source.c", "-o", name])
+            .current_dir(path)
+            .status()
+            .unwrap();
+        assert!(status.success());
+    };
+    let triplet = std::fs::read_to_string(repository().join("tests/fixtures/triplet.c")).unwrap();
+    std::fs::write(path.join("text.so"), "I am a text").unwrap();
+    compile("empty.so", "int nothing;");
+    compile(
+        "magic.so",
+        &triplet.replace("'O', 'R', 'C', 'H'", "'O', 'R', 'C', 'A'"),
+    );
+    compile(
+        "major.so",
+        &triplet.replace(".abi_major = ORCH_ABI_MAJOR", ".abi_major = 2"),
+    );
+    compile(
+        "newer.so",
+        &triplet.replace(".toolchain", ".min_host_minor = 7, .toolchain"),
+    );
+    compile(
+        "schema.so",
+        &triplet.replace("{\\\"type\\\":\\\"object\\\"", "{\\\"type\\\":\\\"obj"),
+    );
+    compile("ability.so", &triplet.replace("orch.loss/1", "orch.lost/1"));
+    compile("id.so", &triplet.replace("org.example.triplet", "no dots"));
+    compile(
+        "service.so",
+        &triplet.replace(
+            ".requires_services = ORCH_STR(\"\")",
+            ".requires_services = ORCH_STR(\"orch.moon/1\")",
+        ),
+    );
+    compile(
+        "twice.so",
+        &triplet.replace("org.example.triplet", "org.orchestrator.mnrl"),
+    );
+    for (name, said) in [
+        ("text.so", "is not a shared library"),
+        ("empty.so", "does not export orch_plugin_entry_v1"),
+        ("magic.so", "does not begin with ORCHPLUG"),
+        (
+            "major.so",
+            "built for plugin ABI 2.0, this orchestrator has 1.0",
+        ),
+        (
+            "newer.so",
+            "built for plugin ABI 1.7, this orchestrator has 1.0",
+        ),
+        ("schema.so", "is not JSON"),
+        ("ability.so", "lacks the ability of its kind"),
+        ("id.so", "is not reverse DNS"),
+        ("service.so", "requires the service `orch.moon/1`"),
+        ("twice.so", "is in two libraries"),
+    ] {
+        let _ = succeed(&["plugin", "trust", name], path);
+        std::fs::write(
+            path.join("x.yaml"),
+            format!("plugins: [{name}]\n{}", small_experiment()),
+        )
+        .unwrap();
+        let shown = fail(&["check", "x.yaml"], path, 4);
+        assert!(
+            shown.contains(said) && shown.contains(name),
+            "{name}: {shown}"
+        );
+        assert!(shown.contains("help:"), "{name}: {shown}");
+    }
+}
