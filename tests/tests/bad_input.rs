@@ -142,7 +142,6 @@ const CASES: &[(&str, &str, i32, &[&str])] = &[
         3,
         &["no positives are left", "word_count dropped"],
     ),
-    ("dim: 32", "dim: 32\n    extra", 2, &["YAML"]),
     (
         "name: small",
         "extends: x.yaml\nname: small",

@@ -25,7 +25,11 @@ macro_rules! field {
     };
 }
 
-const FIELDS: [[(&str, &str); 2]; 2] = [field!("cognition_society"), field!("materials_physics")];
+const FIELDS: [[(&str, &str); 2]; 3] = [
+    field!("cognition_society"),
+    field!("ecology_climate"),
+    field!("materials_physics"),
+];
 
 fn files(which: usize) -> Vec<File> {
     FIELDS

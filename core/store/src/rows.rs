@@ -48,6 +48,13 @@ pub fn sample_id(anchor: &str, text: &str, role: Role) -> SampleId {
     SampleId(u128::from_be_bytes(first))
 }
 
+/// The id of a text: no index over the texts themselves is needed to find one.
+pub(crate) fn text_id(content: &str) -> i64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&Sha256::digest(content.as_bytes())[..8]);
+    (u64::from_be_bytes(first) >> 1) as i64
+}
+
 /// The run itself.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)] // The columns of the table of that name: see schema.sql.

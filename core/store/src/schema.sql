@@ -25,8 +25,8 @@ CREATE TABLE plugin (
 ) STRICT;
 
 CREATE TABLE text (
-  id INTEGER PRIMARY KEY,
-  content TEXT NOT NULL UNIQUE
+  id INTEGER PRIMARY KEY,           -- the first 63 bits of the SHA-256 of the content: each text is here once
+  content TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE document (

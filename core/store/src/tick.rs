@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension as _, Params, Transaction};
 use crate::error::Error;
 use crate::rows::{
     Anchor, Annotation, Document, Evaluation, Judgement, Plugin, Provenance, Run, Sample, Score,
-    Use, Verdict,
+    Use, Verdict, text_id,
 };
 
 /// The rows of one tick. Dropped without [`Tick::complete`], none of them is kept.
@@ -51,16 +51,12 @@ impl<'s> Tick<'s> {
     }
 
     fn text(&self, content: &str) -> Result<i64, Error> {
-        let found = self
-            .transaction
-            .prepare_cached("SELECT id FROM text WHERE content = ?1")?
-            .query_row([content], |row| row.get(0))
-            .optional()?;
-        if let Some(id) = found {
-            return Ok(id);
-        }
-        self.insert("INSERT INTO text (content) VALUES (?1)", [content])?;
-        Ok(self.transaction.last_insert_rowid())
+        let id = text_id(content);
+        self.insert(
+            "INSERT OR IGNORE INTO text (id, content) VALUES (?1, ?2)",
+            (id, content),
+        )?;
+        Ok(id)
     }
 
     /// Adds the run.
