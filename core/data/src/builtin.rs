@@ -25,7 +25,8 @@ macro_rules! field {
     };
 }
 
-const FIELDS: [[(&str, &str); 2]; 3] = [
+const FIELDS: [[(&str, &str); 2]; 4] = [
+    field!("biomedicine"),
     field!("cognition_society"),
     field!("ecology_climate"),
     field!("materials_physics"),

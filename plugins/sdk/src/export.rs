@@ -1,6 +1,7 @@
 //! From traits to the C interface: what [`crate::export!`] writes into a library. Catches every panic.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -253,6 +254,19 @@ pub const fn entry<L: Library>() -> abi::PluginEntry {
     }
 }
 
+thread_local! {
+    /// Where the last panic of this thread was.
+    static PANICKED_AT: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// A library has its own copy of std, and with it its own panic hook: ours notes the place and prints nothing. The host
+/// tells the user.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        PANICKED_AT.set(info.location().map(ToString::to_string));
+    }));
+}
+
 /// Runs `work`, and turns a panic into an error with its message.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
@@ -261,7 +275,10 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
-        Err(Error::panicked(message))
+        Err(Error::panicked(match PANICKED_AT.take() {
+            Some(place) => format!("{message} (at {place})"),
+            None => message,
+        }))
     })
 }
 
@@ -308,6 +325,7 @@ unsafe fn shared<'a, P: 'static>(instance: *mut c_void) -> Result<&'a P> {
 }
 
 unsafe extern "C" fn init<L: Library>() -> abi::Status {
+    quiet_panics();
     match guarded(|| Ok(L::registrations().len())) {
         Ok(_) => abi::status::OK,
         Err(error) => error.status,
