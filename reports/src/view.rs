@@ -17,6 +17,7 @@ pub(crate) struct View {
     plan: String,
     headline: Headline,
     results: Vec<SplitResults>,
+    overlap: Vec<Overlapping>,
     validation_curve: Option<Lines>,
     funnel: Vec<FunnelRow>,
     funnel_most: u64,
@@ -60,6 +61,16 @@ struct SplitResults {
     anchors: u64,
     metrics: Vec<String>,
     models: Vec<ModelResults>,
+}
+
+/// A model on test claims whose documents were judged for a training claim too, and on the others.
+#[derive(Serialize)]
+struct Overlapping {
+    model: String,
+    known: Option<f64>,
+    n_known: u64,
+    new: Option<f64>,
+    n_new: u64,
 }
 
 #[derive(Serialize)]
@@ -193,6 +204,7 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
     let rounds = rounds(store, &first)?;
     Ok(View {
         headline: headline(store, &first, &evaluations)?,
+        overlap: overlap(store, &first)?,
         validation_curve: (epochs.len() > 1).then(|| {
             let baselines = evaluations
                 .iter()
@@ -265,6 +277,30 @@ fn epoch_scores(
         .collect();
     scores.sort_by(|a, b| a.0.total_cmp(&b.0));
     scores
+}
+
+fn overlap(store: &Store, metric: &str) -> Result<Vec<Overlapping>, Error> {
+    let mut rows: Vec<Overlapping> = Vec::new();
+    for (model, known, mean, n) in store.by_overlap_with_training(metric)? {
+        let model = named(&model);
+        if rows.last().is_none_or(|last| last.model != model) {
+            rows.push(Overlapping {
+                model,
+                known: None,
+                n_known: 0,
+                new: None,
+                n_new: 0,
+            });
+        }
+        if let Some(last) = rows.last_mut() {
+            if known {
+                (last.known, last.n_known) = (Some(mean), n);
+            } else {
+                (last.new, last.n_new) = (Some(mean), n);
+            }
+        }
+    }
+    Ok(rows)
 }
 
 fn headline(

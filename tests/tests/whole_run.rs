@@ -409,12 +409,27 @@ fn the_shipped_experiments_pass_the_schema_and_the_check() {
 
 #[test]
 fn a_full_disk_ends_the_run_cleanly_and_it_can_be_resumed() {
-    // A file-size limit of the shell stands in for a full disk: writes beyond it fail.
-    let folder = experiment(&small_experiment());
+    // A file-size limit of the shell stands in for a full disk: writes beyond it fail. It lets the libraries be copied, and
+    // not a checkpoint of this many weights.
+    let folder = experiment(&small_experiment().replace("dim: 32", "dim: 1024"));
     let folder = folder.path();
+    let largest = ["samplers", "augmenters", "filters", "losses"]
+        .iter()
+        .map(|name| {
+            std::fs::metadata(library(&format!("orchestrator_{name}")))
+                .unwrap()
+                .len()
+        })
+        .max()
+        .unwrap();
+    let limit = largest / 1024 + 64;
+    assert!(
+        limit * 1024 < 3 * 1024 * 4 * 2000,
+        "the libraries are larger than a checkpoint"
+    );
     let binary = orchestrator(&[], folder).get_program().to_owned();
     let script = format!(
-        "trap '' XFSZ; ulimit -f 1500; exec {} run x.yaml --run-dir r",
+        "trap '' XFSZ; ulimit -f {limit}; exec {} run x.yaml --run-dir r",
         binary.to_str().unwrap()
     );
     let output = Command::new("bash")
@@ -431,6 +446,13 @@ fn a_full_disk_ends_the_run_cleanly_and_it_can_be_resumed() {
     assert!(
         !folder.join("r/report.html").exists(),
         "half a run has no report"
+    );
+    assert_eq!(
+        std::fs::read_dir(folder.join("r/checkpoints"))
+            .unwrap()
+            .count(),
+        0,
+        "half a checkpoint"
     );
     let resumed = outcome(&succeed(&["resume", "r", "--json"], folder));
     let whole = outcome(&succeed(

@@ -77,6 +77,9 @@ impl Error {
             Self::Plugin(error @ orchestrator_plugin_host::Error::Config { .. }) => {
                 new(Kind::Experiment).help(error.help()).into()
             }
+            Self::Plugin(error @ orchestrator_plugin_host::Error::Unwritable { .. }) => {
+                new(Kind::Data).help(error.help()).into()
+            }
             Self::Plugin(error) => new(Kind::Plugin).help(error.help()).into(),
             Self::Store(error) => new(Kind::Data).help(error.help()).into(),
             Self::Model(orchestrator_model::Error::File { .. })

@@ -59,7 +59,17 @@ pub enum Error {
         /// Never pinned, or changed, with the hashes.
         why: String,
     },
-    /// A file could not be read or written.
+    /// A file could not be written: the disk, not the plugin.
+    #[error("{what} `{path}`: {why}")]
+    Unwritable {
+        /// What was being done.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+    /// A file could not be read.
     #[error("{what} `{path}`: {why}")]
     File {
         /// What was being done.
@@ -136,7 +146,8 @@ impl Error {
                 path.display(),
                 lock.display()
             ),
-            Self::File { .. } => "check the path, its permissions and the space left".into(),
+            Self::Unwritable { .. } => "check the path, its permissions and the space left".into(),
+            Self::File { .. } => "check the path and its permissions".into(),
             Self::Config { .. } => "orchestrator plugin show ID lists the settings".into(),
             Self::Failed { .. } | Self::Panicked { .. } | Self::Violation { .. } => {
                 "the store is consistent up to the last completed tick; report it to the plugin's author, or leave \

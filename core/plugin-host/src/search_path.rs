@@ -143,7 +143,7 @@ fn copy_of(file: &Path, hash: &str, bytes: &[u8], copies: &Path) -> Result<PathB
     let copy = copies.join(format!("{}-{name}", &hash[..16]));
     let failed = |what: &'static str| {
         let path = copy.clone();
-        move |error: std::io::Error| Error::File {
+        move |error: std::io::Error| Error::Unwritable {
             what,
             path,
             why: error.to_string(),

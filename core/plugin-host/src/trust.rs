@@ -51,7 +51,7 @@ pub fn trust(library: &Path, lock: &Path) -> Result<String, Error> {
     pins.insert(absolute(library), hash.clone());
     let mut text = serde_json::to_string_pretty(&pins).unwrap_or_default();
     text.push('\n');
-    std::fs::write(lock, text).map_err(|error| Error::File {
+    std::fs::write(lock, text).map_err(|error| Error::Unwritable {
         what: "cannot write",
         path: lock.to_owned(),
         why: error.to_string(),

@@ -233,3 +233,64 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_keeps_nothing_of_the_tick_and_says_so() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut store = Store::create(&folder.path().join("store.db")).expect("store");
+        store
+            .tick(0, "data", "")
+            .and_then(Tick::complete)
+            .expect("tick");
+        // SQLite's own limit stands in for the disk's.
+        let pages: i64 = store
+            .connection
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .expect("pages");
+        let _: i64 = store
+            .connection
+            .query_row(
+                &format!("PRAGMA max_page_count = {}", pages + 2),
+                [],
+                |row| row.get(0),
+            )
+            .expect("limit");
+        let fill = |store: &mut Store| -> Result<(), Error> {
+            let tick = store.tick(1, "propose", "")?;
+            for number in 0..100_000 {
+                tick.add_metric(Some(number), "filling", 1.0)?;
+            }
+            tick.complete()
+        };
+        let error = fill(&mut store).expect_err("no room");
+        assert!(
+            error.help().contains("the disk is full"),
+            "{error}: {}",
+            error.help()
+        );
+        assert_eq!(store.last_tick().expect("readable"), Some(0));
+        assert_eq!(store.curve("filling").expect("readable").len(), 0);
+    }
+
+    #[test]
+    fn a_tick_that_is_not_completed_leaves_no_trace() {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut store = Store::create(&folder.path().join("store.db")).expect("store");
+        let before = store.content_hash().expect("hash");
+        drop(store.tick(0, "data", "").expect("tick"));
+        assert_eq!(store.content_hash().expect("hash"), before);
+        store
+            .event("note", "the clock is not content")
+            .expect("event");
+        assert_eq!(store.content_hash().expect("hash"), before);
+        store
+            .tick(0, "data", "")
+            .and_then(Tick::complete)
+            .expect("tick");
+        assert_ne!(store.content_hash().expect("hash"), before);
+    }
+}

@@ -320,6 +320,27 @@ impl Store {
         )
     }
 
+    /// One metric on test, parted by whether a document judged for the claim was known in training too:
+    /// (model, known, mean, claims).
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn by_overlap_with_training(
+        &self,
+        metric: &str,
+    ) -> Result<Vec<(String, bool, f64, u64)>, Error> {
+        self.all(
+            "WITH trained_on AS (SELECT DISTINCT j.document FROM judgement j JOIN anchor a ON a.number = j.anchor WHERE a.split = 'train'),
+                  known AS (SELECT DISTINCT j.anchor FROM judgement j JOIN trained_on t ON t.document = j.document)
+             SELECT e.model, k.anchor IS NOT NULL, avg(e.value), count(*)
+             FROM evaluation e JOIN anchor a ON a.number = e.anchor LEFT JOIN known k ON k.anchor = e.anchor
+             WHERE a.split = 'test' AND e.metric = ?1 AND e.model IN ('bm25', 'initial', 'trained')
+             GROUP BY 1, 2 ORDER BY min(e.tick), 1, 2 DESC",
+            [metric],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)? as u64)),
+        )
+    }
+
     /// One metric of every anchor of a split, by anchor.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! A tick being written: one transaction.
 
-use rusqlite::{OptionalExtension as _, Params, Transaction};
+use rusqlite::{Params, Transaction};
 
 use crate::error::Error;
 use crate::rows::{
