@@ -43,9 +43,9 @@ fn neighbour(letter: char, random: &mut Random) -> char {
         return letter;
     };
     let mut near = Vec::new();
-    for other in row.saturating_sub(1)..=(row + 1).min(2) {
+    for keys in &KEYS[row.saturating_sub(1)..=(row + 1).min(2)] {
         for beside in place.saturating_sub(1)..=place + 1 {
-            if let Some(&key) = KEYS[other].as_bytes().get(beside)
+            if let Some(&key) = keys.as_bytes().get(beside)
                 && key as char != lower
             {
                 near.push(key as char);
