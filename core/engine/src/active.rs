@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use orchestrator_data::{Dataset, Label};
+use orchestrator_data::{Dataset, Label, Reading, Split};
 use orchestrator_plugin_host::Table;
 
 use crate::retrieval::DenseIndex;
-use crate::seed::seed;
 
 /// How many of an anchor's nearest documents are candidates for a question.
 const NEAREST: usize = 10;
@@ -79,38 +78,39 @@ impl Calibration {
     }
 }
 
-/// Every question that could be asked of the training anchors: their nearest documents, minus the pairs already known.
+/// Fits the calibration on claims the model was not trained on: the validation share, whose nearest documents are relevant
+/// or not. On training pairs it would be much too sure of itself.
+fn calibrate(index: &DenseIndex<'_>, data: &Dataset, reading: Reading) -> Calibration {
+    let anchors: Vec<usize> = data.of_split(Split::Validation).collect();
+    let (mut relevant, mut other) = (Vec::new(), Vec::new());
+    for (&anchor, found) in anchors.iter().zip(index.nearest(&anchors, NEAREST)) {
+        for (document, similarity) in found {
+            let judged = data
+                .judgements_of(anchor)
+                .iter()
+                .find(|one| one.document == document);
+            if judged.is_some_and(|one| reading.relevant(one.label)) {
+                relevant.push(similarity);
+            } else {
+                other.push(similarity);
+            }
+        }
+    }
+    Calibration::fit(&relevant, &other)
+}
+
+/// Every question that could be asked of the anchors: their nearest documents, minus the pairs already known.
 pub(crate) fn questions(
     index: &DenseIndex<'_>,
+    data: &Dataset,
+    reading: Reading,
     anchors: &[usize],
     known: &BTreeSet<(usize, usize)>,
-    relevant: &[(usize, usize)],
-    experiment_seed: u64,
 ) -> Vec<Question> {
-    let n = index.documents() as u64;
-    let of_relevant: Vec<f32> = relevant
-        .iter()
-        .map(|&(anchor, document)| index.similarity(anchor, document))
-        .collect();
-    // As contrast: what the model finds near and nobody called relevant, and as much of what is far.
-    let nearest = index.nearest(anchors, NEAREST);
-    let mut contrast = Vec::new();
-    for (&(anchor, _), draw) in relevant.iter().zip(0u64..) {
-        let document = seed(experiment_seed, "calibration", &[draw]) % n;
-        contrast.push(index.similarity(anchor, document as usize));
-    }
-    for (&anchor, found) in anchors.iter().zip(&nearest) {
-        contrast.extend(
-            found
-                .iter()
-                .filter(|(document, _)| !known.contains(&(anchor, *document)))
-                .map(|(_, score)| *score),
-        );
-    }
-    let calibration = Calibration::fit(&of_relevant, &contrast);
+    let calibration = calibrate(index, data, reading);
     anchors
         .iter()
-        .zip(nearest)
+        .zip(index.nearest(anchors, NEAREST))
         .flat_map(|(&anchor, found)| {
             found
                 .into_iter()
@@ -161,11 +161,7 @@ pub(crate) fn pool_table(data: &Dataset, questions: &[Question]) -> Table {
 }
 
 /// What the data says of a pair, held back or not. A pair nobody judged is answered as not relevant.
-pub(crate) fn oracle(
-    data: &Dataset,
-    reading: orchestrator_data::Reading,
-    question: &Question,
-) -> Answer {
+pub(crate) fn oracle(data: &Dataset, reading: Reading, question: &Question) -> Answer {
     let label = data
         .judgements_of(question.anchor)
         .iter()

@@ -1,7 +1,7 @@
 //! Which samples a step uses: positives shuffled once an epoch, each with negatives of its anchor from the stage's band,
-//! as many as the ratio says.
+//! as many as the ratio says. An anchor that has negatives only takes a turn too: some losses learn from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::Difficulty;
 use orchestrator_store::Role;
@@ -9,8 +9,11 @@ use orchestrator_store::Role;
 use crate::pool::Pool;
 use crate::seed::shuffled;
 
-/// The samples of a step, as places in the pool: positives with their negatives.
-pub(crate) type StepSamples = Vec<(usize, Vec<usize>)>;
+/// One turn of an epoch: a positive, if its anchor has one, with negatives.
+pub(crate) type Turn = (Option<usize>, Vec<usize>);
+
+/// The samples of a step, as places in the pool.
+pub(crate) type StepSamples = Vec<Turn>;
 
 /// What an epoch is.
 #[derive(Debug, Clone, Copy)]
@@ -50,22 +53,29 @@ pub(crate) fn epoch(
             )
         })
         .collect();
-    let positives = shuffled(
-        pool.of_role(Role::Positive).collect(),
-        seed,
-        "positives of epoch",
-        &[number],
-    );
+    let with_positives: BTreeSet<usize> = pool
+        .of_role(Role::Positive)
+        .map(|place| pool.samples[place].view.anchor)
+        .collect();
+    // A turn is an anchor, and its positive if it has one.
+    let mut turns: Vec<(usize, Option<usize>)> = pool
+        .of_role(Role::Positive)
+        .map(|place| (pool.samples[place].view.anchor, Some(place)))
+        .collect();
+    let without = decks
+        .keys()
+        .filter(|anchor| !with_positives.contains(anchor));
+    turns.extend(without.map(|anchor| (*anchor, None)));
     let mut shortfall = 0;
-    let dealt: StepSamples = positives
+    let dealt: StepSamples = shuffled(turns, seed, "turns of epoch", &[number])
         .into_iter()
         .enumerate()
-        .map(|(turn, positive)| {
-            // Fractions add up: after n positives, floor(n * ratio) negatives were asked for.
+        .map(|(turn, (anchor, positive))| {
+            // Fractions add up: after n turns, floor(n * ratio) negatives were asked for.
             let upto = |n: usize| (n as f64 * epoch.negatives_per_positive).floor() as usize;
             let wanted = upto(turn + 1) - upto(turn);
             let mut negatives = Vec::new();
-            if let Some((deck, next)) = decks.get_mut(&pool.samples[positive].view.anchor) {
+            if let Some((deck, next)) = decks.get_mut(&anchor) {
                 for _ in 0..wanted.min(deck.len()) {
                     negatives.push(deck[*next % deck.len()]);
                     *next += 1;
@@ -74,6 +84,7 @@ pub(crate) fn epoch(
             shortfall += wanted - negatives.len();
             (positive, negatives)
         })
+        .filter(|(positive, negatives)| positive.is_some() || !negatives.is_empty())
         .collect();
     (dealt.chunks(batch).map(<[_]>::to_vec).collect(), shortfall)
 }

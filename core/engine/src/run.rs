@@ -201,6 +201,16 @@ impl Run {
                     .filter(|row| !row.model.starts_with("epoch-"))
                     .map(|row| (row.model, row.split, row.metric, row.mean))
                     .collect();
+                let order: Vec<String> = experiment
+                    .evaluate
+                    .metrics
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                let place = |name: &str| order.iter().position(|one| one == name);
+                let mut results: Vec<(String, String, String, f64)> = results;
+                // Models and splits stay in the order they came.
+                results.sort_by_key(|(_, _, metric, _)| place(metric));
                 let content_hash = driver.store.content_hash()?;
                 driver.store.close()?;
                 Ok(Outcome {
@@ -978,50 +988,52 @@ impl Driver<'_> {
     ) -> Result<(), Error> {
         let experiment = self.experiment;
         let train = &experiment.train;
-        let per_epoch = pool.of_role(Role::Positive).count().div_ceil(train.batch) as u64;
-        let epochs: usize = stages.iter().map(|stage| stage.epochs).sum();
-        let total = per_epoch * epochs as u64;
+        // How many steps an epoch has depends on its band: the schedule of rates needs them all.
+        let mut planned = Vec::new();
+        for stage in stages {
+            for _ in 0..stage.epochs {
+                let number = standing.epochs + planned.len();
+                let negatives_per_positive = train.negatives_per_positive.at(number);
+                let epoch = Epoch {
+                    number,
+                    difficulty: stage.difficulty,
+                    negatives_per_positive,
+                };
+                planned.push((stage, epoch));
+            }
+        }
+        let steps_of = |epoch: Epoch| batches::epoch(pool, experiment.seed, train.batch, epoch);
+        let total = planned
+            .iter()
+            .map(|(_, epoch)| steps_of(*epoch).0.len() as u64)
+            .sum();
         let schedule = LinearSchedule {
             peak: train.learning_rate,
             warmup: (total as f64 * train.warmup) as u64,
             total,
         };
         let mut done = 0u64;
-        for stage in stages {
-            for _ in 0..stage.epochs {
-                let number = standing.epochs;
-                let ratio = train.negatives_per_positive.at(number);
-                let (steps, shortfall) = batches::epoch(
+        for (stage, epoch) in planned {
+            let (steps, shortfall) = steps_of(epoch);
+            self.stage(format!(
+                "train: epoch {}, {} negatives",
+                epoch.number + 1,
+                stage.difficulty.name()
+            ));
+            for block in steps.chunks(train.checkpoint_every) {
+                self.tick_steps(
+                    model,
                     pool,
-                    experiment.seed,
-                    train.batch,
-                    Epoch {
-                        number,
-                        difficulty: stage.difficulty,
-                        negatives_per_positive: ratio,
-                    },
-                );
-                self.stage(format!(
-                    "train: epoch {}, {} negatives",
-                    number + 1,
-                    stage.difficulty.name()
-                ));
-                for block in steps.chunks(train.checkpoint_every) {
-                    self.tick_steps(
-                        model,
-                        pool,
-                        losses,
-                        block,
-                        &schedule,
-                        done,
-                        number,
-                        (stage, ratio, shortfall),
-                    )?;
-                    done += block.len() as u64;
-                }
-                standing.epochs += 1;
-                self.tick_epoch(model, standing)?;
+                    losses,
+                    block,
+                    &schedule,
+                    done,
+                    (epoch, shortfall),
+                )?;
+                done += block.len() as u64;
             }
+            standing.epochs += 1;
+            self.tick_epoch(model, standing)?;
         }
         Ok(())
     }
@@ -1036,8 +1048,7 @@ impl Driver<'_> {
         block: &[batches::StepSamples],
         schedule: &LinearSchedule,
         done: u64,
-        epoch: usize,
-        (stage, ratio, shortfall): (&Stage, f64, usize),
+        (epoch, shortfall): (Epoch, usize),
     ) -> Result<(), Error> {
         let Some(number) = self.begin()? else {
             return Ok(());
@@ -1060,9 +1071,9 @@ impl Driver<'_> {
             records.push((step, rate, record));
         }
         let (file, hash) = self.save_checkpoint(model, number)?;
-        let detail = format!("epoch {}, {}", epoch + 1, stage.difficulty.name());
+        let detail = format!("epoch {}, {}", epoch.number + 1, epoch.difficulty.name());
         self.write(number, "train", &detail, |tick| {
-            tick.add_metric(None, "ratio", ratio)?;
+            tick.add_metric(None, "ratio", epoch.negatives_per_positive)?;
             tick.add_metric(None, "negatives_short_of_ratio", shortfall as f64)?;
             for (step, rate, record) in &records {
                 tick.add_metric(Some(*step), "learning_rate", *rate)?;
@@ -1074,7 +1085,7 @@ impl Driver<'_> {
                     tick.add_use(&store::Use {
                         step: *step,
                         sample: *sample,
-                        epoch,
+                        epoch: epoch.number,
                         loss: *loss,
                     })?;
                 }
@@ -1135,19 +1146,9 @@ impl Driver<'_> {
             let knowledge = Knowledge::of(self.data, self.reading, &standing.hidden);
             let mut known = knowledge.pairs(self.data);
             known.extend(&standing.asked);
-            let relevant: Vec<(usize, usize)> = knowledge
-                .relevant(self.data)
-                .into_iter()
-                .flat_map(|(anchor, documents)| {
-                    documents
-                        .into_iter()
-                        .map(move |document| (anchor, document))
-                })
-                .collect();
             let anchors: Vec<usize> = self.data.of_split(Split::Train).collect();
             let index = self.index(model);
-            let questions =
-                active::questions(&index, &anchors, &known, &relevant, self.experiment.seed);
+            let questions = active::questions(&index, self.data, self.reading, &anchors, &known);
             let instance = self.create(Kind::Selector, &active.select)?;
             let table = active::pool_table(self.data, &questions);
             let judgements = knowledge.table(self.data);
@@ -1210,8 +1211,8 @@ impl Driver<'_> {
                         })?;
                     }
                 }
-                tick.add_metric(None, "annotation/asked", answers.len() as f64)?;
-                tick.add_metric(None, "annotation/relevant", found as f64)?;
+                tick.add_metric(None, "questions/put", answers.len() as f64)?;
+                tick.add_metric(None, "questions/relevant", found as f64)?;
                 Ok(())
             })?;
         }

@@ -99,12 +99,12 @@ fn assemble<'p>(pool: &'p Pool, samples: &StepSamples) -> (Batch, Vec<&'p Tokens
     let mut group_of: BTreeMap<usize, usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for (positive, negatives) in samples {
-        let anchor = pool.samples[*positive].view.anchor;
-        let group = *group_of.entry(anchor).or_insert_with(|| {
-            groups.push((anchor, Vec::new()));
-            groups.len() - 1
-        });
-        for &place in std::iter::once(positive).chain(negatives) {
+        for &place in positive.iter().chain(negatives) {
+            let anchor = pool.samples[place].view.anchor;
+            let group = *group_of.entry(anchor).or_insert_with(|| {
+                groups.push((anchor, Vec::new()));
+                groups.len() - 1
+            });
             if seen.insert(place) {
                 groups[group].1.push(place);
             }
