@@ -1106,30 +1106,31 @@ impl Driver<'_> {
         let metric = self.experiment.evaluate.metrics[0].to_string();
         let key = format!("{name}/{}/{metric}", Split::Validation.name());
         let tick = self.next;
-        let value =
-            match self.begin()? {
-                Some(number) => {
-                    let index = self.index(model);
-                    let scored = self.evaluate(&[Split::Validation], &|anchor| {
-                        places(best(&index.scores(anchor), DEPTH))
-                    });
-                    let value = mean_of(self.data, &scored, Split::Validation, 0);
-                    self.note_scores(&name, &scored);
-                    if better(value, standing) {
-                        let path = self.best_path();
-                        let bytes = model.checkpoint().to_bytes().map_err(|why| {
-                            CheckpointError::Content {
+        let value = match self.begin()? {
+            Some(number) => {
+                let index = self.index(model);
+                let scored = self.evaluate(&[Split::Validation], &|anchor| {
+                    places(best(&index.scores(anchor), DEPTH))
+                });
+                let value = mean_of(self.data, &scored, Split::Validation, 0);
+                self.note_scores(&name, &scored);
+                if better(value, standing) {
+                    let path = self.best_path();
+                    let bytes =
+                        model
+                            .weights()
+                            .to_bytes()
+                            .map_err(|why| CheckpointError::Content {
                                 path: path.clone(),
                                 why,
-                            }
-                        })?;
-                        Checkpoint::write(&bytes, &path)?;
-                    }
-                    self.write_evaluation(number, &name, &[(name.as_str(), scored)])?;
-                    value
+                            })?;
+                    Checkpoint::write(&bytes, &path)?;
                 }
-                None => self.store.metric(tick, &key)?,
-            };
+                self.write_evaluation(number, &name, &[(name.as_str(), scored)])?;
+                value
+            }
+            None => self.store.metric(tick, &key)?,
+        };
         if better(value, standing) {
             standing.best = Some((value.unwrap_or(f64::NEG_INFINITY), name));
         }
@@ -1231,7 +1232,6 @@ impl Driver<'_> {
     /// The best model by validation is the trained one: scored, saved.
     fn finish(&mut self, model: &mut Model, standing: &Standing) -> Result<(), Error> {
         self.stage("evaluate and save");
-        let steps = model.step;
         let last = standing.epochs;
         let chosen = standing
             .best
@@ -1240,14 +1240,13 @@ impl Driver<'_> {
         if chosen != format!("epoch-{last}") {
             let path = self.best_path();
             let bytes = std::fs::read(&path).map_err(file_error("read the checkpoint", &path))?;
-            if !model.restore(Checkpoint::from_bytes(&bytes, &path)?) {
+            if !model.restore_weights(Checkpoint::from_bytes(&bytes, &path)?) {
                 return Err(CheckpointError::Content {
                     path,
                     why: "it has another shape".to_owned(),
                 }
                 .into());
             }
-            model.step = steps;
         }
         model.encoder.save(&self.folder.join("model"))?;
         let Some(number) = self.begin()? else {

@@ -39,6 +39,24 @@ impl Model {
         checkpoint
     }
 
+    /// The weights alone: enough for a model that is not trained on.
+    pub fn weights(&self) -> Checkpoint {
+        let mut checkpoint = self.checkpoint();
+        checkpoint.tensors.retain(|name, _| name == "table");
+        checkpoint
+    }
+
+    /// Takes the weights of a checkpoint; `false` if they are of another shape.
+    pub fn restore_weights(&mut self, mut checkpoint: Checkpoint) -> bool {
+        match checkpoint.tensors.remove("table") {
+            Some((_, table)) if table.len() == self.encoder.table().len() => {
+                *self.encoder.table_mut() = table;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Takes the state of a checkpoint; `false` if it is of another shape.
     pub fn restore(&mut self, mut checkpoint: Checkpoint) -> bool {
         let n = self.encoder.table().len();
