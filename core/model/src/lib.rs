@@ -2,6 +2,7 @@
 //! candle and tokenizers. One encoder so far: [`StaticEncoder`].
 
 mod error;
+mod pooling;
 mod save;
 mod static_encoder;
 mod tokenizer;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 
+use crate::pooling::Pooling;
 use crate::{Error, tokenizer};
 
 /// The tokens of a text.
@@ -171,26 +172,17 @@ impl StaticEncoder {
                 &self.table[row as usize * self.dim..(row as usize + 1) * self.dim],
             );
         }
-        let (mut places, mut owners, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-        for (text, tokens) in texts.iter().enumerate() {
-            for token in *tokens {
-                // Every token is in `rows`: they were collected from here.
-                places.push(rows.partition_point(|row| row < token) as u32);
-                owners.push(text as u32);
-            }
-            shares.push(1.0 / tokens.len().max(1) as f32);
-        }
-        let device = Device::Cpu;
-        let (n, pieces) = (texts.len(), places.len());
+        // Every token is in `rows`: they were collected from here.
+        let place = |token: &u32| rows.partition_point(|row| row < token) as u32;
+        let places: Vec<Vec<u32>> = texts
+            .iter()
+            .map(|tokens| tokens.iter().map(place).collect())
+            .collect();
         // Only the rows the batch touches are in the graph: its cost does not grow with the vocabulary.
-        let table = Var::from_vec(values, (rows.len(), self.dim), &device)?;
-        let picked = table.index_select(&Tensor::from_vec(places, pieces, &device)?, 0)?;
-        let sums = Tensor::zeros((n, self.dim), candle_core::DType::F32, &device)?.index_add(
-            &Tensor::from_vec(owners, pieces, &device)?,
-            &picked,
-            0,
-        )?;
-        let means = sums.broadcast_mul(&Tensor::from_vec(shares, (n, 1), &device)?)?;
+        let table = Var::from_vec(values, (rows.len(), self.dim), &Device::Cpu)?;
+        let means = table
+            .as_tensor()
+            .apply_op1(Pooling::new(&places, rows.len(), self.dim))?;
         // A text without tokens stays the zero vector, with a gradient of zero.
         let norms = means.sqr()?.sum_keepdim(1)?.maximum(1e-24)?.sqrt()?;
         let embeddings = means.broadcast_div(&norms)?;
