@@ -60,6 +60,11 @@ pub enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Trained models.
+    Model {
+        #[command(subcommand)]
+        command: ModelCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -90,5 +95,14 @@ pub enum PluginCommand {
         /// The lock file: the one beside the experiment is read.
         #[arg(long, default_value = "plugins.lock")]
         lock: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Encode the lines of standard input: a JSON array of numbers each, of unit length.
+    Encode {
+        /// The model: the folder `model` of a run.
+        model: PathBuf,
     },
 }

@@ -13,7 +13,7 @@ use orchestrator_engine::{Error, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, PluginCommand};
+use crate::args::{Args, Command, ModelCommand, PluginCommand};
 use crate::show;
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -41,6 +41,9 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             Ok(())
         }
         Command::Plugin { command } => plugin(command, json),
+        Command::Model {
+            command: ModelCommand::Encode { model },
+        } => encode(&model),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
@@ -278,6 +281,22 @@ fn report(run: &Path, output: Option<&Path>) -> Result<PathBuf, Diagnostics> {
         Diagnostic::new(Kind::Data, error.to_string()).help(help)
     })?;
     Ok(path)
+}
+
+fn encode(model: &Path) -> Result<(), Diagnostics> {
+    let failed = |error: orchestrator_model::Error| -> Diagnostics {
+        Diagnostic::new(Kind::Data, error.to_string())
+            .help("give the folder `model` of a run")
+            .into()
+    };
+    let encoder = orchestrator_model::StaticEncoder::load(model).map_err(failed)?;
+    for line in std::io::stdin().lines() {
+        let line =
+            line.map_err(|error| Diagnostic::new(Kind::Data, format!("standard input: {error}")))?;
+        let tokens = encoder.tokenize(&[&line]).map_err(failed)?;
+        show::out(&format!("{}\n", json!(encoder.encode(&tokens))));
+    }
+    Ok(())
 }
 
 fn plugin(command: PluginCommand, json: bool) -> Result<(), Diagnostics> {

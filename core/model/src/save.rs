@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
@@ -68,5 +69,40 @@ impl StaticEncoder {
             })?;
         }
         Ok(())
+    }
+
+    /// Loads a folder that [`StaticEncoder::save`] wrote.
+    ///
+    /// # Errors
+    /// If it is not such a folder.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let folder = path.join("0_StaticEmbedding");
+        let failed = |file: &Path, why: String| Error::File {
+            what: "read the model file",
+            path: file.to_owned(),
+            why,
+        };
+        let file = folder.join("tokenizer.json");
+        let json =
+            std::fs::read_to_string(&file).map_err(|error| failed(&file, error.to_string()))?;
+        let file = folder.join("model.safetensors");
+        let bytes = std::fs::read(&file).map_err(|error| failed(&file, error.to_string()))?;
+        let tensors =
+            SafeTensors::deserialize(&bytes).map_err(|error| failed(&file, error.to_string()))?;
+        let view = tensors
+            .tensor("embedding.weight")
+            .map_err(|error| failed(&file, error.to_string()))?;
+        let (Dtype::F32, &[_, dim]) = (view.dtype(), view.shape()) else {
+            return Err(failed(
+                &file,
+                "embedding.weight is not a table of f32".to_owned(),
+            ));
+        };
+        let (values, _) = view.data().as_chunks::<4>();
+        let table = values
+            .iter()
+            .map(|value| f32::from_le_bytes(*value))
+            .collect();
+        Self::with_table(json, dim, table)
     }
 }

@@ -94,6 +94,12 @@ impl Store {
                 .connection
                 .pragma_update(None, "synchronous", "NORMAL")?;
             store.connection.pragma_update(None, "foreign_keys", true)?;
+            store
+                .connection
+                .pragma_update(None, "wal_autocheckpoint", 10_000)?;
+            store
+                .connection
+                .pragma_update(None, "cache_size", -65_536)?;
             store.connection.pragma_update(None, "temp_store", "MEMORY")
         };
         set().map_err(|error: rusqlite::Error| Error::Open {
