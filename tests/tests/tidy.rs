@@ -189,6 +189,6 @@ fn files_tell_one_story_and_begin_with_it() {
             "{name} does not begin by saying what it is for"
         );
         let length = text.lines().count();
-        assert!(length <= 1300, "{name} has {length} lines");
+        assert!(length <= 700, "{name} has {length} lines");
     }
 }

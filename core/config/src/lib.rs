@@ -6,8 +6,10 @@ mod experiment;
 mod expression;
 mod node;
 mod read;
+mod reader;
 mod schema;
 mod source;
+mod steps;
 
 pub use experiment::{
     ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Corpus, Data, Difficulty, Encoder,

@@ -3,9 +3,16 @@
 use std::collections::BTreeSet;
 
 use orchestrator_data::{Dataset, Label, Reading, Split};
-use orchestrator_plugin_host::Table;
+use orchestrator_plugin_host::{Kind, Table};
+use orchestrator_store as store;
+use orchestrator_store::Role;
 
+use crate::driver::{Driver, Standing};
+use crate::error::Error;
+use crate::making::Knowledge;
+use crate::progress::Event;
 use crate::retrieval::DenseIndex;
+use crate::training::Model;
 
 /// How many of an anchor's nearest documents are candidates for a question.
 const NEAREST: usize = 10;
@@ -170,6 +177,105 @@ pub(crate) fn oracle(data: &Dataset, reading: Reading, question: &Question) -> A
     Answer {
         relevant: label.is_some_and(|label| reading.relevant(label)),
         label,
+    }
+}
+
+impl Driver<'_> {
+    /// Asks the annotator about the pairs the selector chose.
+    pub(crate) fn ask(
+        &mut self,
+        model: &Model,
+        standing: &mut Standing,
+        round: usize,
+    ) -> Result<(), Error> {
+        let Some(active) = &self.experiment.active_learning else {
+            return Ok(());
+        };
+        self.stage(format!("select and annotate: round {round}"));
+        if let Some(number) = self.begin()? {
+            let knowledge = Knowledge::of(self.data, self.reading, &standing.hidden);
+            let mut known = knowledge.pairs(self.data);
+            known.extend(&standing.asked);
+            let anchors: Vec<usize> = self.data.of_split(Split::Train).collect();
+            let index = self.index(model);
+            let questions = questions(&index, self.data, self.reading, &anchors, &known);
+            let instance = self.create(Kind::Selector, &active.select)?;
+            let table = pool_table(self.data, &questions);
+            let judgements = knowledge.table(self.data);
+            let context =
+                self.context(number, &active.select.name, Some(&index), Some(&judgements));
+            let chosen = instance.select(&context, &table, active.budget)?;
+            let answers: Vec<_> = chosen
+                .iter()
+                .map(|&row| {
+                    (
+                        questions[row],
+                        oracle(self.data, self.reading, &questions[row]),
+                    )
+                })
+                .collect();
+            let found = answers.iter().filter(|(_, answer)| answer.relevant).count();
+            self.show(Event::Note(format!(
+                "round {round}: asked {} of {} pairs, {found} are relevant",
+                answers.len(),
+                questions.len()
+            )));
+            let data = self.data;
+            self.write(number, "annotate", &format!("round {round}"), |tick| {
+                for (question, answer) in &answers {
+                    tick.add_annotation(&store::Annotation {
+                        round,
+                        anchor: question.anchor,
+                        document: question.document,
+                        annotator: "oracle",
+                        relevant: answer.relevant,
+                        label: answer.label.map(orchestrator_data::Label::name),
+                        similarity: question.similarity,
+                        probability: question.probability,
+                    })?;
+                    // What was found relevant becomes a positive by the samplers, out of the judgement revealed.
+                    if !answer.relevant {
+                        let text = data.documents[question.document].full_text();
+                        let id = store::sample_id(
+                            &data.anchors[question.anchor].id,
+                            &text,
+                            Role::Negative,
+                        );
+                        tick.add_sample(&store::Sample {
+                            id,
+                            anchor: question.anchor,
+                            text: &text,
+                            role: Role::Negative,
+                            label: 0.0,
+                            weight: 1.0,
+                            document: Some(question.document),
+                            parent: None,
+                            difficulty: None,
+                        })?;
+                        tick.add_provenance(&store::Provenance {
+                            sample: id,
+                            source: "annotation",
+                            score: Some(question.similarity),
+                            detail: &serde_json::json!({ "round": round, "annotator": "oracle" })
+                                .to_string(),
+                        })?;
+                    }
+                }
+                tick.add_metric(None, "questions/put", answers.len() as f64)?;
+                tick.add_metric(None, "questions/relevant", found as f64)?;
+                Ok(())
+            })?;
+        }
+        for (_, anchor, document, _) in self
+            .store
+            .annotated()?
+            .into_iter()
+            .filter(|(of, ..)| *of == round)
+        {
+            standing.asked.insert((anchor, document));
+            standing.hidden.remove(&(anchor, document));
+        }
+        Ok(())
     }
 }
 

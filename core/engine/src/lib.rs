@@ -4,8 +4,12 @@
 
 mod active;
 mod batches;
+mod driver;
+mod epochs;
 mod error;
+mod evaluating;
 mod making;
+mod mining;
 mod plan;
 mod pool;
 mod progress;

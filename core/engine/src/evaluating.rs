@@ -1,0 +1,236 @@
+//! Scores on validation and test: the baselines once, each epoch, and the best model at the end.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use orchestrator_config::Metric;
+use orchestrator_data::{Dataset, Split};
+use orchestrator_store as store;
+use orchestrator_train::{Checkpoint, CheckpointError};
+
+use crate::driver::{Driver, Standing, file_error};
+use crate::error::Error;
+use crate::progress::Event;
+use crate::retrieval::{Bm25Index, DEPTH, best, score_ranking};
+use crate::training::Model;
+
+impl Driver<'_> {
+    /// Scores the rankings of a model on the anchors of some splits.
+    pub(crate) fn evaluate(
+        &self,
+        splits: &[Split],
+        rank: &(dyn Fn(usize) -> Vec<usize> + Sync),
+    ) -> Vec<(usize, crate::retrieval::Scored)> {
+        use rayon::prelude::*;
+        let metrics: &[Metric] = &self.experiment.evaluate.metrics;
+        let qrels: Vec<(usize, Vec<usize>)> = splits
+            .iter()
+            .flat_map(|split| self.data.qrels(*split))
+            .collect();
+        qrels
+            .into_par_iter()
+            .map(|(anchor, documents)| {
+                let relevant: BTreeSet<usize> = documents.into_iter().collect();
+                (anchor, score_ranking(&rank(anchor), &relevant, metrics))
+            })
+            .collect()
+    }
+
+    pub(crate) fn write_evaluation(
+        &mut self,
+        number: u32,
+        name: &str,
+        models: &[(&str, Vec<(usize, crate::retrieval::Scored)>)],
+    ) -> Result<(), Error> {
+        let metrics: Vec<String> = self
+            .experiment
+            .evaluate
+            .metrics
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let data = self.data;
+        self.write(number, "evaluate", name, |tick| {
+            for (model, scored) in models {
+                for (anchor, one) in scored {
+                    for (metric, value) in metrics.iter().zip(&one.values) {
+                        tick.add_evaluation(&store::Evaluation {
+                            model,
+                            anchor: *anchor,
+                            metric,
+                            value: *value,
+                            first_relevant: one.first_relevant,
+                        })?;
+                    }
+                }
+                for split in [Split::Validation, Split::Test] {
+                    for (place, metric) in metrics.iter().enumerate() {
+                        if let Some(mean) = mean_of(data, scored, split, place) {
+                            tick.add_metric(
+                                None,
+                                &format!("{model}/{}/{metric}", split.name()),
+                                mean,
+                            )?;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// BM25 and the untrained model.
+    pub(crate) fn tick_baselines(&mut self, model: &Model) -> Result<(), Error> {
+        self.stage("baselines");
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        let bm25 = self.experiment.evaluate.bm25;
+        let texts: Vec<String> = self
+            .data
+            .documents
+            .iter()
+            .map(orchestrator_data::Document::full_text)
+            .collect();
+        let lexical = Bm25Index::build(&texts, bm25.k1, bm25.b);
+        let splits = [Split::Validation, Split::Test];
+        let of_bm25 = self.evaluate(&splits, &|anchor| {
+            places(best(
+                &lexical.scores(&self.data.anchors[anchor].text),
+                DEPTH,
+            ))
+        });
+        let index = self.index(model);
+        let of_initial = self.evaluate(&splits, &|anchor| {
+            places(best(&index.scores(anchor), DEPTH))
+        });
+        let models = [("bm25", of_bm25), ("initial", of_initial)];
+        for (name, scored) in &models {
+            self.note_scores(name, scored);
+        }
+        self.write_evaluation(number, "baselines", &models)
+    }
+
+    pub(crate) fn note_scores(&self, model: &str, scored: &[(usize, crate::retrieval::Scored)]) {
+        let mut parts = Vec::new();
+        for split in [Split::Validation, Split::Test] {
+            for (place, metric) in self.experiment.evaluate.metrics.iter().enumerate().take(1) {
+                if let Some(mean) = mean_of(self.data, scored, split, place) {
+                    parts.push(format!("{} {metric} {mean:.4}", split.name()));
+                }
+            }
+        }
+        if !parts.is_empty() {
+            self.show(Event::Note(format!("{model}: {}", parts.join(", "))));
+        }
+    }
+
+    pub(crate) fn best_path(&self) -> PathBuf {
+        self.folder.join("checkpoints/best.safetensors")
+    }
+
+    /// Scores the validation share; the best model so far is kept aside.
+    pub(crate) fn tick_epoch(
+        &mut self,
+        model: &Model,
+        standing: &mut Standing,
+    ) -> Result<(), Error> {
+        let name = format!("epoch-{}", standing.epochs);
+        let metric = self.experiment.evaluate.metrics[0].to_string();
+        let key = format!("{name}/{}/{metric}", Split::Validation.name());
+        let tick = self.next;
+        let value = match self.begin()? {
+            Some(number) => {
+                let index = self.index(model);
+                let scored = self.evaluate(&[Split::Validation], &|anchor| {
+                    places(best(&index.scores(anchor), DEPTH))
+                });
+                let value = mean_of(self.data, &scored, Split::Validation, 0);
+                self.note_scores(&name, &scored);
+                if better(value, standing) {
+                    let path = self.best_path();
+                    let bytes =
+                        model
+                            .weights()
+                            .to_bytes()
+                            .map_err(|why| CheckpointError::Content {
+                                path: path.clone(),
+                                why,
+                            })?;
+                    Checkpoint::write(&bytes, &path)?;
+                }
+                self.write_evaluation(number, &name, &[(name.as_str(), scored)])?;
+                value
+            }
+            None => self.store.metric(tick, &key)?,
+        };
+        if better(value, standing) {
+            standing.best = Some((value.unwrap_or(f64::NEG_INFINITY), name));
+        }
+        Ok(())
+    }
+
+    /// The best model by validation is the trained one: scored, saved.
+    pub(crate) fn finish(&mut self, model: &mut Model, standing: &Standing) -> Result<(), Error> {
+        self.stage("evaluate and save");
+        let last = standing.epochs;
+        let chosen = standing
+            .best
+            .as_ref()
+            .map_or_else(|| format!("epoch-{last}"), |(_, name)| name.clone());
+        if chosen != format!("epoch-{last}") {
+            let path = self.best_path();
+            let bytes = std::fs::read(&path).map_err(file_error("read the checkpoint", &path))?;
+            if !model.restore_weights(Checkpoint::from_bytes(&bytes, &path)?) {
+                return Err(CheckpointError::Content {
+                    path,
+                    why: "it has another shape".to_owned(),
+                }
+                .into());
+            }
+        }
+        model.encoder.save(&self.folder.join("model"))?;
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        let index = self.index(model);
+        let splits = [Split::Validation, Split::Test];
+        let scored = self.evaluate(&splits, &|anchor| {
+            places(best(&index.scores(anchor), DEPTH))
+        });
+        self.note_scores(&format!("trained ({chosen})"), &scored);
+        self.write_evaluation(
+            number,
+            &format!("trained = {chosen}"),
+            &[("trained", scored)],
+        )
+    }
+}
+
+pub(crate) fn places(ranking: Vec<(usize, f32)>) -> Vec<usize> {
+    ranking.into_iter().map(|(document, _)| document).collect()
+}
+
+pub(crate) fn better(value: Option<f64>, standing: &Standing) -> bool {
+    match (value, &standing.best) {
+        (Some(value), Some((best, _))) => value > *best,
+        (Some(_), None) => true,
+        // Without a validation share there is nothing to choose by: the last model stands.
+        (None, _) => false,
+    }
+}
+
+/// The mean of a metric over the anchors of a split.
+pub(crate) fn mean_of(
+    data: &Dataset,
+    scored: &[(usize, crate::retrieval::Scored)],
+    split: Split,
+    metric: usize,
+) -> Option<f64> {
+    let values: Vec<f64> = scored
+        .iter()
+        .filter(|(anchor, _)| data.anchors[*anchor].split == split)
+        .map(|(_, one)| one.values[metric])
+        .collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
