@@ -2,6 +2,7 @@
 //! errors instead of stopping at the first.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind as Problem};
@@ -89,7 +90,11 @@ impl Reader<'_> {
         let encoder = self.model(&top);
         let samples = self.samples(&top);
         let active_learning = self.active_learning(&top);
-        let train = self.train(&top);
+        let epochs_of_rounds = match &active_learning {
+            Some(Some(active)) => active.rounds * active.epochs,
+            _ => 0,
+        };
+        let train = self.train(&top, epochs_of_rounds);
         let evaluate = self.evaluate(&top);
         Some(Experiment {
             name: name?,
@@ -273,7 +278,7 @@ impl Reader<'_> {
         })
     }
 
-    fn train(&self, top: &Fields<'_>) -> Option<Train> {
+    fn train(&self, top: &Fields<'_>, epochs_of_rounds: usize) -> Option<Train> {
         let Some(node) = top.get("train") else {
             self.missing(
                 top,
@@ -328,7 +333,7 @@ impl Reader<'_> {
             .as_ref()
             .and_then(|ratio| ratio.get("negatives_per_positive"))
         {
-            Some(node) => self.ratio(node, epochs),
+            Some(node) => self.ratio(node, epochs + epochs_of_rounds),
             None => "3".parse().ok(),
         };
         let bands = match fields.get("bands") {
@@ -556,6 +561,7 @@ impl Reader<'_> {
 
     fn evaluate(&self, top: &Fields<'_>) -> Option<Evaluate> {
         let fields = self.group(top, "evaluate", &["metrics", "bm25"])?;
+        let seen = RefCell::new(BTreeSet::new());
         let defaults = ["ndcg@10", "recall@100", "mrr@10", "map"];
         let metrics: Option<Vec<Metric>> =
             match fields.as_ref().and_then(|fields| fields.get("metrics")) {
@@ -566,7 +572,14 @@ impl Reader<'_> {
                         .map(|item| {
                             let text = self.text(item, "metrics")?;
                             match text.parse() {
-                                Ok(metric) => Some(metric),
+                                Ok(metric) => {
+                                    if seen.borrow_mut().insert(metric) {
+                                        Some(metric)
+                                    } else {
+                                        self.wrong(item, format!("`{text}` is here a second time"));
+                                        None
+                                    }
+                                }
                                 Err(why) => {
                                     self.wrong(item, why);
                                     None

@@ -4,7 +4,7 @@
 mod builtin;
 mod loader;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,8 @@ pub enum Split {
     Validation,
     /// Scored, never chosen on.
     Test,
+    /// A training claim that says the same as a test claim: neither trained on nor scored.
+    Excluded,
 }
 
 impl Split {
@@ -74,6 +76,7 @@ impl Split {
             Self::Train => "train",
             Self::Validation => "validation",
             Self::Test => "test",
+            Self::Excluded => "excluded",
         }
     }
 }
@@ -211,8 +214,28 @@ impl Dataset {
             .collect()
     }
 
-    /// Moves a share of the training anchors to validation, by a hash of seed and id: an anchor stays where it is when
-    /// others are added.
+    /// Excludes the training anchors whose text, but for case, spaces and a full stop, is that of a test anchor. How many.
+    pub fn exclude_leaks(&mut self) -> usize {
+        let test: BTreeSet<String> = self
+            .of_split(Split::Test)
+            .map(|number| normalised(&self.anchors[number].text))
+            .collect();
+        let mut excluded = 0;
+        for anchor in self
+            .anchors
+            .iter_mut()
+            .filter(|anchor| anchor.split == Split::Train)
+        {
+            if test.contains(&normalised(&anchor.text)) {
+                anchor.split = Split::Excluded;
+                excluded += 1;
+            }
+        }
+        excluded
+    }
+
+    /// Moves a share of the training anchors to validation, by a hash of seed and text: an anchor stays where it is when
+    /// others are added, and two that say the same stay together.
     pub fn hold_out(&mut self, seed: u64, share: f64) {
         for anchor in &mut self.anchors {
             if anchor.split != Split::Train {
@@ -221,7 +244,7 @@ impl Dataset {
             let mut hash = Sha256::new();
             hash.update(b"validation");
             hash.update(seed.to_le_bytes());
-            hash.update(anchor.id.as_bytes());
+            hash.update(normalised(&anchor.text).as_bytes());
             let digest = hash.finalize();
             let mut first = [0; 8];
             first.copy_from_slice(&digest[..8]);
@@ -231,6 +254,11 @@ impl Dataset {
             }
         }
     }
+}
+
+fn normalised(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").trim_end_matches('.').to_lowercase()
 }
 
 /// Lower-case hexadecimal SHA-256 of several pieces, their lengths between them.

@@ -143,6 +143,42 @@ fn the_builtin_corpus_loads_and_holds_out_by_seed() {
 }
 
 #[test]
+fn claims_that_say_the_same_are_never_parted_between_training_and_scoring() {
+    let claim = |id: u32, text: &str| {
+        CLAIM
+            .replace("\"id\": 7", &format!("\"id\": {id}"))
+            .replace("\"C\"", &format!("\"{text}\""))
+    };
+    let train: Vec<String> = (0..40)
+        .flat_map(|n| {
+            [
+                claim(n, &format!("Claim {n}.")),
+                claim(100 + n, &format!("claim  {n}")),
+            ]
+        })
+        .collect();
+    let (folder, source) = folder(DOCUMENT, &train.join("\n"));
+    std::fs::write(
+        folder.path().join("claims_dev.jsonl"),
+        claim(900, "CLAIM 3"),
+    )
+    .unwrap();
+    let mut data = load(&source, "train", Some("dev")).unwrap();
+    assert_eq!(data.exclude_leaks(), 2);
+    data.hold_out(13, 0.5);
+    let split = |id: u32| {
+        data.anchors
+            .iter()
+            .find(|one| one.id == id.to_string())
+            .unwrap()
+            .split
+    };
+    assert_eq!((split(3), split(103)), (Split::Excluded, Split::Excluded));
+    assert!((0..40).all(|n| split(n) == split(100 + n)));
+    assert!(data.of_split(Split::Validation).count() > 10);
+}
+
+#[test]
 fn scifact_s_qrels_are_the_published_ones() {
     let Some(path) = scifact() else { return };
     let data = load(

@@ -109,7 +109,6 @@ impl Driver<'_> {
         self.tick_data(&hidden)?;
         let mut model = self.tick_model()?;
         self.tick_baselines(&model)?;
-        let losses = self.losses()?;
         let mut standing = Standing {
             hidden,
             asked: BTreeSet::new(),
@@ -118,7 +117,7 @@ impl Driver<'_> {
         };
         let pool = self.mine(&model, &standing, 0, 0)?;
         let schedule = self.experiment.train.schedule.clone();
-        self.train(&mut model, &pool, &losses, &schedule, &mut standing)?;
+        self.train(&mut model, &pool, &schedule, &mut standing)?;
         if let Some(active) = self.experiment.active_learning.clone() {
             for round in 1..=active.rounds {
                 let first = self.next;
@@ -128,7 +127,7 @@ impl Driver<'_> {
                     epochs: active.epochs,
                     difficulty: orchestrator_config::Difficulty::Any,
                 };
-                self.train(&mut model, &pool, &losses, &[stage], &mut standing)?;
+                self.train(&mut model, &pool, &[stage], &mut standing)?;
             }
         }
         self.finish(&mut model, &standing)?;

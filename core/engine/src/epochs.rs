@@ -33,7 +33,6 @@ impl Driver<'_> {
         &mut self,
         model: &mut Model,
         pool: &Pool,
-        losses: &[WeightedLoss],
         stages: &[Stage],
         standing: &mut Standing,
     ) -> Result<(), Error> {
@@ -72,15 +71,7 @@ impl Driver<'_> {
                 stage.difficulty.name()
             ));
             for block in steps.chunks(train.checkpoint_every) {
-                self.tick_steps(
-                    model,
-                    pool,
-                    losses,
-                    block,
-                    &schedule,
-                    done,
-                    (epoch, shortfall),
-                )?;
+                self.tick_steps(model, pool, block, &schedule, done, (epoch, shortfall))?;
                 done += block.len() as u64;
             }
             standing.epochs += 1;
@@ -95,7 +86,6 @@ impl Driver<'_> {
         &mut self,
         model: &mut Model,
         pool: &Pool,
-        losses: &[WeightedLoss],
         block: &[batches::StepSamples],
         schedule: &LinearSchedule,
         done: u64,
@@ -104,13 +94,15 @@ impl Driver<'_> {
         let Some(number) = self.begin()? else {
             return Ok(());
         };
+        // Made anew for each block: whatever state a loss keeps cannot cross a tick, so that resuming is exact.
+        let losses = self.losses()?;
         let mut records = Vec::with_capacity(block.len());
         for (offset, samples) in (0u64..).zip(block) {
             self.stop_if_asked()?;
             let rate = schedule.rate(done + offset);
             let step = model.step;
             let experiment_seed = self.experiment.seed;
-            let record = training::step(model, pool, samples, losses, rate, |name| Context {
+            let record = training::step(model, pool, samples, &losses, rate, |name| Context {
                 step,
                 seed: seed(experiment_seed, name, &[u64::from(number), step]),
                 services: Services::default(),

@@ -142,6 +142,7 @@ pub(crate) fn load(experiment: &Experiment) -> Result<Dataset, Error> {
         &experiment.data.train,
         experiment.data.test.as_deref(),
     )?;
+    data.exclude_leaks();
     data.hold_out(experiment.seed, experiment.data.validation_share);
     Ok(data)
 }

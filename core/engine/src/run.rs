@@ -52,23 +52,34 @@ impl Run {
         if folder.exists() {
             return Err(Error::RunExists(folder.to_owned()));
         }
-        std::fs::create_dir_all(folder.join("checkpoints"))
-            .map_err(file_error("make the folder", folder))?;
-        let origin = serde_json::to_string_pretty(origin).unwrap_or_default();
-        for (name, text) in [
-            ("origin.json", origin.as_str()),
-            ("experiment.yaml", experiment_yaml),
-            ("plan.json", &plan.to_json()),
-        ] {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(file_error("write", &path))?;
+        // Made beside and renamed: under its name there is a run that can be resumed, or nothing.
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let beside = folder.with_file_name(format!(".{name}.{}", std::process::id()));
+        let make = || {
+            std::fs::create_dir_all(beside.join("checkpoints"))
+                .map_err(file_error("make the folder", folder))?;
+            let origin = serde_json::to_string_pretty(origin).unwrap_or_default();
+            for (name, text) in [
+                ("origin.json", origin.as_str()),
+                ("experiment.yaml", experiment_yaml),
+                ("plan.json", &plan.to_json()),
+            ] {
+                std::fs::write(beside.join(name), text)
+                    .map_err(file_error("write", &folder.join(name)))?;
+            }
+            Store::create(&beside.join("store.db"))?.close()?;
+            std::fs::rename(&beside, folder).map_err(file_error("make the folder", folder))
+        };
+        if let Err(error) = make() {
+            // Nothing of it is of use.
+            let _ = std::fs::remove_dir_all(&beside);
+            return Err(error);
         }
-        let store = Store::create(&folder.join("store.db"))?;
         Ok(Self {
             folder: folder.to_owned(),
             plan,
             data,
-            store,
+            store: Store::open(&folder.join("store.db"))?,
         })
     }
 

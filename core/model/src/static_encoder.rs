@@ -93,7 +93,13 @@ impl StaticEncoder {
     /// How many tokens it knows.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
-        self.table.len() / self.dim
+        self.table.len() / self.dim.max(1)
+    }
+
+    /// One more than the highest number its tokeniser gives a token.
+    pub(crate) fn tokens_known(&self) -> usize {
+        let numbers = self.tokenizer.get_vocab(true).into_values();
+        numbers.max().map_or(0, |highest| highest as usize + 1)
     }
 
     /// The table `[vocabulary, dim]`.

@@ -92,7 +92,7 @@ impl Store {
                 .pragma_update(None, "journal_mode", "WAL")?;
             store
                 .connection
-                .pragma_update(None, "synchronous", "NORMAL")?;
+                .pragma_update(None, "synchronous", "FULL")?;
             store.connection.pragma_update(None, "foreign_keys", true)?;
             store
                 .connection

@@ -8,6 +8,10 @@
  *   returns by pointer from `descriptor` or `get_extension` lives as long as the library, which is never unloaded.
  * - Strings are UTF-8 with a length and need no terminating zero. Sizes are fixed-width. Integers are little-endian hosts'.
  * - No call may unwind (C++ exception, Rust panic) or longjmp across the boundary.
+ * - The functions of a call, a sink, verdicts and services may be called only by the thread that the host called on, and
+ *   only until that call returns. A plugin may use threads of its own for its own work in between.
+ * - What an instance learns in one call may be gone in the next: the host makes instances anew whenever it resumes and
+ *   at every block of training steps.
  * - An instance is used by one thread at a time, unless its descriptor sets ORCH_CONCURRENT.
  * - Everything random comes from `orch_call.seed`. A plugin reads no clock and no environment, and opens no file.
  * - Structs are frozen within a major version. New abilities come as new extension ids.

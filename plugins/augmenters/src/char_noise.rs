@@ -112,7 +112,7 @@ impl Augmenter for CharNoise {
         for sample in samples.iter() {
             let mut random = call.random(&[sample.row as u64]);
             let (text, changed) = self.disturb(sample.text, &mut random);
-            if text.trim().is_empty() || changed == 0 {
+            if text.trim().is_empty() || text == sample.text {
                 sink.count("dropped: nothing changed or nothing left", 1);
                 continue;
             }

@@ -77,6 +77,10 @@ fn propose(
                 continue;
             }
             for (text, sentences) in texts(&corpus, &judgement, join) {
+                if text.trim().is_empty() {
+                    sink.count("dropped: empty document", 1);
+                    continue;
+                }
                 // Several rationale sets of one document share its abstract.
                 if !seen.insert((judgement.document, text.clone())) {
                     continue;

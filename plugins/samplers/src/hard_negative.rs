@@ -66,7 +66,7 @@ impl Sampler for HardNegative {
             }
             call.progress((block * 256) as u64, all.len() as u64, "anchors");
             let numbers: Vec<i64> = some.iter().map(|anchor| anchor.number).collect();
-            let nearest = search.top_k(&numbers, self.top_k)?;
+            let nearest = search.top_k(&numbers, self.top_k.min(corpus.len()))?;
             for (anchor, found) in some.iter().zip(nearest) {
                 let known: Vec<i64> = judgements
                     .of(anchor.number)
@@ -101,7 +101,8 @@ impl Sampler for HardNegative {
                         continue;
                     }
                     let text = corpus.document(document as usize).full_text();
-                    if text.is_empty() {
+                    if text.trim().is_empty() {
+                        sink.count("dropped: empty document", 1);
                         continue;
                     }
                     let mut candidate = Candidate::negative(anchor.number, &text);

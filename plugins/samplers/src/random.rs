@@ -37,7 +37,7 @@ impl Sampler for Random {
             }
             for document in drawn {
                 let text = corpus.document(document).full_text();
-                if text.is_empty() {
+                if text.trim().is_empty() {
                     sink.count("dropped: empty document", 1);
                     continue;
                 }

@@ -137,10 +137,11 @@ fn documentation(attributes: &[syn::Attribute]) -> String {
             && let syn::Expr::Lit(literal) = &pair.value
             && let syn::Lit::Str(line) = &literal.lit
         {
-            if !text.is_empty() {
+            let line = line.value();
+            if !text.is_empty() && !line.trim().is_empty() {
                 text.push(' ');
             }
-            text.push_str(line.value().trim());
+            text.push_str(line.trim());
         }
     }
     text

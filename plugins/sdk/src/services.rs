@@ -173,6 +173,11 @@ impl Search<'_> {
     /// If the host refuses.
     pub fn top_k(&self, anchors: &[i64], k: usize) -> Result<Vec<Vec<(i64, f32)>>> {
         let n = anchors.len();
+        let (Ok(asked), Some(_)) = (u32::try_from(k), n.checked_mul(k)) else {
+            return Err(Error::data(format!(
+                "{k} documents for each of {n} anchors are too many"
+            )));
+        };
         let (mut documents, mut scores) = (vec![-1; n * k], vec![f32::NAN; n * k]);
         // SAFETY: the host's function; both outputs have n * k places.
         let status = unsafe {
@@ -180,7 +185,7 @@ impl Search<'_> {
                 self.call.raw,
                 anchors.as_ptr(),
                 n as u64,
-                k as u32,
+                asked,
                 documents.as_mut_ptr(),
                 scores.as_mut_ptr(),
             )
