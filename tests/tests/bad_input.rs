@@ -161,6 +161,18 @@ const CASES: &[(&str, &str, i32, &[&str])] = &[
         &["unknown metric `ndgc@10`"],
     ),
     (
+        "batch: 8",
+        "ratio: { negatives_per_positive: \"2 - epoch\" }\n  batch: 8",
+        2,
+        &["`2 - epoch` is -1 in epoch 3"],
+    ),
+    (
+        "name: small",
+        "evaluate: { metrics: [map, ndcg@10, map] }\nname: small",
+        2,
+        &["`map` is here a second time", "x.yaml:1:"],
+    ),
+    (
         "name: small",
         "plugins: [missing.so]\nname: small",
         4,

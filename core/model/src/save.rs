@@ -103,6 +103,13 @@ impl StaticEncoder {
             .iter()
             .map(|value| f32::from_le_bytes(*value))
             .collect();
-        Self::with_table(json, dim, table)
+        let encoder = Self::with_table(json, dim, table)?;
+        if dim == 0 || encoder.vocabulary() < encoder.tokens_known() {
+            return Err(failed(
+                &file,
+                "embedding.weight has not a row for each token".to_owned(),
+            ));
+        }
+        Ok(encoder)
     }
 }
