@@ -149,6 +149,12 @@ impl Driver<'_> {
     /// The run, its plugins, documents, anchors and judgements.
     pub(crate) fn tick_data(&mut self, hidden: &BTreeSet<(usize, usize)>) -> Result<(), Error> {
         self.stage("data");
+        let excluded = self.data.of_split(Split::Excluded).count();
+        if excluded > 0 {
+            self.show(Event::Note(format!(
+                "{excluded} training claims say the same as a test claim: left out"
+            )));
+        }
         let Some(number) = self.begin()? else {
             return Ok(());
         };

@@ -86,7 +86,7 @@ fn floats(value: &Value) -> Vec<f32> {
 fn losses_and_gradients_are_those_of_sentence_transformers() {
     let copies = tempfile::tempdir().unwrap();
     let host = host(copies.path());
-    let fixture: Value = serde_json::from_str(include_str!("../fixtures/losses.json")).unwrap();
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/losses.json")).unwrap();
     for case in fixture["cases"].as_array().unwrap() {
         let rows: Vec<(u32, u32, f32, bool)> = case["rows"]
             .as_array()
