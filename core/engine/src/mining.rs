@@ -214,7 +214,7 @@ impl Driver<'_> {
             .iter()
             .map(|sample| {
                 let anchor = pool.anchor_text[&sample.view.anchor];
-                crate::retrieval::dot(embedding(anchor), embedding(sample.text))
+                orchestrator_plugin_host::dot(embedding(anchor), embedding(sample.text))
             })
             .collect();
         let mut positives: BTreeMap<usize, (f64, usize)> = BTreeMap::new();

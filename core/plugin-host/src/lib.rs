@@ -16,6 +16,7 @@ pub use call::Context;
 pub use error::Error;
 pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
 pub use library::{Kind, Plugin, PluginInfo};
+pub use linalg::dot;
 pub use search_path::{Host, SearchPath};
 pub use services::{CurrentModel, Progress, Services};
 pub use table::Table;

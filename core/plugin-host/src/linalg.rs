@@ -1,8 +1,9 @@
 //! Matrix products whose bits depend on nothing but their inputs: every dot product in one fixed order, no fused
 //! multiply-add, no thread count.
 
-/// Dot product over eight lanes, then their sum.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// Dot product over eight lanes, then their sum: the same bits on every machine.
+#[must_use]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let (a8, a_rest) = a.as_chunks::<8>();
     let (b8, b_rest) = b.as_chunks::<8>();

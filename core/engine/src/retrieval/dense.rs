@@ -1,7 +1,7 @@
 //! Exact search by cosine over all documents, and everything else a plugin may ask of the current model.
 
 use orchestrator_model::{StaticEncoder, Tokens};
-use orchestrator_plugin_host::CurrentModel;
+use orchestrator_plugin_host::{CurrentModel, dot};
 use rayon::prelude::*;
 
 use super::best;
@@ -11,24 +11,6 @@ pub struct DenseIndex<'a> {
     encoder: &'a StaticEncoder,
     documents: Vec<f32>,
     anchors: Vec<f32>,
-}
-
-/// Dot product over eight lanes, then their sum: the same bits on every machine.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let (a8, a_rest) = a.as_chunks::<8>();
-    let (b8, b_rest) = b.as_chunks::<8>();
-    for (x, y) in a8.iter().zip(b8) {
-        for lane in 0..8 {
-            lanes[lane] += x[lane] * y[lane];
-        }
-    }
-    let mut sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5]))
-        + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
-    for (x, y) in a_rest.iter().zip(b_rest) {
-        sum += x * y;
-    }
-    sum
 }
 
 impl<'a> DenseIndex<'a> {

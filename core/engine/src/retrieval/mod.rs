@@ -6,7 +6,6 @@ mod metrics;
 
 pub use bm25::Bm25Index;
 pub use dense::DenseIndex;
-pub(crate) use dense::dot;
 pub use metrics::{Scored, score_ranking};
 
 /// How deep rankings go: enough for every cut-off a metric may have.
