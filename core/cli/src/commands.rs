@@ -183,6 +183,16 @@ fn begin(
     let run = Run::create(&folder, plan, data, &origin, &source.to_yaml())
         .map_err(Error::into_diagnostics)?;
     drop(host);
+    // With its pins, the run's own experiment.yaml can be run again.
+    if lock.is_file() {
+        std::fs::copy(&lock, folder.join("plugins.lock")).map_err(|error| {
+            Diagnostic::new(
+                Kind::Data,
+                format!("cannot copy `{}` into the run", lock.display()),
+            )
+            .note(error.to_string())
+        })?;
+    }
     let host = load_host(&search_path(
         &experiment.plugins,
         lock,
@@ -319,7 +329,7 @@ fn plugin(command: PluginCommand, json: bool) -> Result<(), Diagnostics> {
                 .max()
                 .unwrap_or(0);
             for info in infos {
-                let summary = info.summary.split(". ").next().unwrap_or_default();
+                let summary = first_sentence(&info.summary);
                 show::out(&format!(
                     "{:<9} {:<width$}  {summary}\n",
                     info.kind.name(),
@@ -373,6 +383,15 @@ fn plugin(command: PluginCommand, json: bool) -> Result<(), Diagnostics> {
             Ok(())
         }
     }
+}
+
+/// Up to the first full stop that a capital letter follows.
+fn first_sentence(text: &str) -> &str {
+    let ends = text.match_indices(". ").map(|(place, _)| place);
+    let end = ends
+        .into_iter()
+        .find(|place| text[place + 2..].starts_with(char::is_uppercase));
+    end.map_or(text, |place| &text[..place])
 }
 
 /// A plugin with its settings as a table.

@@ -107,6 +107,8 @@ pub fn outcome(outcome: &Outcome, seconds: f64, json: bool) {
             "model": outcome.folder.join("model"),
             "steps": outcome.steps,
             "seconds": seconds,
+            "trained": outcome.chosen,
+            "ticks": outcome.ticks,
             "store_share": outcome.store_share,
             "content_hash": outcome.content_hash,
             "results": results,
@@ -116,11 +118,17 @@ pub fn outcome(outcome: &Outcome, seconds: f64, json: bool) {
     }
     out(&table(outcome));
     let mut text = format!(
-        "\n{} steps in {seconds:.1} s, {:.1} % of it for the audit trail",
-        outcome.steps,
-        100.0 * outcome.store_share
+        "\nThe trained model is that of {}, of {} steps in all.\n",
+        outcome.chosen, outcome.steps
     );
-    if outcome.store_share > 0.03 {
+    match outcome.ticks {
+        0 => text.push_str("The run was finished already: nothing was left to do."),
+        _ => text.push_str(&format!(
+            "Took {seconds:.1} s, {:.1} % of it for the audit trail.",
+            100.0 * outcome.store_share
+        )),
+    }
+    if outcome.store_share > 0.03 && seconds > 10.0 {
         text.push_str(" (more than the 3 % it should cost: the run is short or the disk is slow)");
     }
     text.push_str(&format!(

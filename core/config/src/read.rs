@@ -246,7 +246,7 @@ impl Reader<'_> {
             return None;
         };
         let fields = self.fields(node, "/samples", &["propose", "augment", "filter"])?;
-        let propose = self.steps(&fields, "propose", Kind::Sampler, &[], |_, step| Some(step));
+        let propose = self.steps(&fields, "propose", Kind::Sampler, &[], |_, step| step);
         let augment = self.steps(
             &fields,
             "augment",
@@ -263,10 +263,13 @@ impl Reader<'_> {
                         ("any", RoleFilter::Any),
                     ],
                 );
-                Some(AugmentStep { step, from: from? })
+                Some(AugmentStep {
+                    step: step?,
+                    from: from?,
+                })
             },
         );
-        let filter = self.steps(&fields, "filter", Kind::Filter, &[], |_, step| Some(step));
+        let filter = self.steps(&fields, "filter", Kind::Filter, &[], |_, step| step);
         if propose.as_ref().is_some_and(Vec::is_empty) {
             self.missing(&fields, "propose", "propose: [{ explicit_positive: {} }]");
             return None;
@@ -308,7 +311,7 @@ impl Reader<'_> {
             own,
             "learning_rate",
             0.01,
-            &Bound::new("above 0", |x| x > 0.0),
+            &Bound::new("above 0 and at most 10", |x| x > 0.0 && x <= 10.0),
         );
         let weight_decay = self.number(
             own,
@@ -362,7 +365,7 @@ impl Reader<'_> {
                 &Bound::new("at least 0", |x| x >= 0.0),
             );
             Some(LossStep {
-                step,
+                step: step?,
                 weight: weight?,
             })
         })?;
@@ -498,6 +501,8 @@ impl Reader<'_> {
                     difficulty: difficulty?,
                 })
             })
+            .collect::<Vec<Option<Stage>>>()
+            .into_iter()
             .collect()
     }
 
@@ -533,7 +538,8 @@ impl Reader<'_> {
         let select = match fields.get("select") {
             Some(node) => self
                 .step(node, "/active_learning/select", Kind::Selector, &[])
-                .map(|(_, mut step)| {
+                .and_then(|(_, step)| step)
+                .map(|mut step| {
                     // `select: margin` has no list item around it.
                     step.at = "/active_learning/select".to_owned();
                     if matches!(node.data, Data::Map(_)) {
@@ -586,6 +592,8 @@ impl Reader<'_> {
                                 }
                             }
                         })
+                        .collect::<Vec<Option<Metric>>>()
+                        .into_iter()
                         .collect(),
                     _ => {
                         self.type_error(node, "metrics", "a list such as [ndcg@10, recall@100]");

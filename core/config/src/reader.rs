@@ -258,6 +258,7 @@ pub(crate) fn describe(node: &Node) -> String {
         Data::Bool(value) => format!("`{value}`"),
         Data::Integer(value) => format!("`{value}`"),
         Data::Float(value) => format!("`{value}`"),
+        Data::List(items) if items.is_empty() => "an empty list".to_owned(),
         Data::Text(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
         _ => node.kind().to_owned(),
     }

@@ -81,10 +81,23 @@ impl Source {
         self.root.at(pointer).place.location()
     }
 
-    /// The tree as YAML: one file that says the same.
+    /// The tree as YAML: one file that says the same wherever it lies, its paths absolute.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(&self.root.to_json()).unwrap_or_default()
+        let mut tree = self.root.to_json();
+        if let Some(plugins) = tree.get_mut("plugins") {
+            *plugins = serde_json::json!(self.plugins());
+        }
+        if let (Some(given), Some(place)) =
+            (self.root.get("data"), tree.pointer_mut("/data/corpus/path"))
+            && let Some(path) = given
+                .get("corpus")
+                .and_then(|corpus| corpus.get("path"))
+                .and_then(relative)
+        {
+            *place = serde_json::json!(path);
+        }
+        serde_yaml::to_string(&tree).unwrap_or_default()
     }
 }
 
@@ -183,6 +196,9 @@ fn nearest_file(path: &Path) -> Option<PathBuf> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
+    if path.exists() {
+        return None;
+    }
     let near = orchestrator_diagnostics::nearest(
         path.file_name()?.to_str()?,
         names.iter().map(String::as_str),
@@ -205,7 +221,7 @@ fn set(root: &mut Node, given: &str) -> Result<(), Diagnostic> {
     let wrong = |message: String| {
         Diagnostic::new(Kind::Experiment, message)
             .at(place.location())
-            .help("give it as --set train.batch=64")
+            .help("for example --set train.batch=64, --set samples.propose.random.per_anchor=3")
     };
     let Some((path, value)) = given.split_once('=') else {
         return Err(wrong(format!("`{given}` has no `=`")));
@@ -216,6 +232,9 @@ fn set(root: &mut Node, given: &str) -> Result<(), Diagnostic> {
         content: value.to_owned(),
     });
     let mut value = Node::parse(padded)?;
+    if text.content.ends_with('=') {
+        value.data = Data::Null;
+    }
     place_all(&mut value, &place);
     let mut node = root;
     for part in path.split('.') {

@@ -16,7 +16,7 @@ impl<'a> Reader<'a> {
         key: &str,
         kind: Kind,
         own: &[&str],
-        finish: impl Fn(&Fields<'_>, PluginStep) -> Option<T>,
+        finish: impl Fn(&Fields<'_>, Option<PluginStep>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let mut steps = Vec::new();
         let mut complete = true;
@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         path: &str,
         kind: Kind,
         own: &[&str],
-    ) -> Option<(Fields<'n>, PluginStep)> {
+    ) -> Option<(Fields<'n>, Option<PluginStep>)> {
         let (given, place, settings) = match &item.data {
             Data::Text(name) => (name.as_str(), &item.place, None),
             Data::Map(entries) if entries.len() == 1 => (
@@ -107,16 +107,15 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.names.borrow_mut().push(name.clone());
-        let settings = self.settings(plugin, settings, &fields, own)?;
-        Some((
-            fields,
-            PluginStep {
+        let step = self
+            .settings(plugin, settings, &fields, own)
+            .map(|settings| PluginStep {
                 name,
                 plugin: plugin.id.clone(),
                 settings,
                 at,
-            },
-        ))
+            });
+        Some((fields, step))
     }
 
     pub(crate) fn plugin(&self, kind: Kind, name: &str) -> Option<&'a PluginInfo> {
@@ -250,7 +249,10 @@ impl<'a> Reader<'a> {
                         _ => None,
                     };
                     let help = nearest(unknown, known.iter().copied()).map_or_else(
-                        || format!("it has {}", known.join(", ")),
+                        || match known.as_slice() {
+                            ["as"] => "it has no settings".to_owned(),
+                            known => format!("it has {}", known.join(", ")),
+                        },
                         |near| format!("did you mean `{near}`?"),
                     );
                     self.push(

@@ -234,23 +234,30 @@ impl Dataset {
         excluded
     }
 
-    /// Moves a share of the training anchors to validation, by a hash of seed and text: an anchor stays where it is when
-    /// others are added, and two that say the same stay together.
+    /// Moves a share of the training anchors to validation, in the order of a hash of seed and text; at least one if there
+    /// are two or more. Anchors that say the same stay together.
     pub fn hold_out(&mut self, seed: u64, share: f64) {
-        for anchor in &mut self.anchors {
-            if anchor.split != Split::Train {
-                continue;
-            }
+        let mut by_text: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
+        for number in self.of_split(Split::Train) {
             let mut hash = Sha256::new();
             hash.update(b"validation");
             hash.update(seed.to_le_bytes());
-            hash.update(normalised(&anchor.text).as_bytes());
-            let digest = hash.finalize();
-            let mut first = [0; 8];
-            first.copy_from_slice(&digest[..8]);
-            let place = (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64;
-            if place < share {
-                anchor.split = Split::Validation;
+            hash.update(normalised(&self.anchors[number].text).as_bytes());
+            by_text
+                .entry(hash.finalize().into())
+                .or_default()
+                .push(number);
+        }
+        let all: usize = by_text.values().map(Vec::len).sum();
+        let wanted = ((all as f64 * share).round() as usize).max(usize::from(by_text.len() > 1));
+        let mut moved = 0;
+        for numbers in by_text.into_values() {
+            if moved >= wanted {
+                break;
+            }
+            moved += numbers.len();
+            for number in numbers {
+                self.anchors[number].split = Split::Validation;
             }
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
     pub(crate) in_store: Duration,
+    /// Completed this time.
+    pub(crate) ticks: u32,
 }
 
 /// What the rounds hand on.
@@ -83,6 +85,7 @@ impl Driver<'_> {
         let tick = self.store.tick(number, kind, detail)?;
         rows(&tick)?;
         tick.complete()?;
+        self.ticks += 1;
         self.in_store += began.elapsed();
         Ok(())
     }
@@ -104,7 +107,7 @@ impl Driver<'_> {
         Ok(plugin.create(&step.name, &step.settings, seed)?)
     }
 
-    pub(crate) fn go(&mut self) -> Result<u64, Error> {
+    pub(crate) fn go(&mut self) -> Result<(u64, String), Error> {
         let hidden = self.hold_back();
         self.tick_data(&hidden)?;
         let mut model = self.tick_model()?;
@@ -130,8 +133,9 @@ impl Driver<'_> {
                 self.train(&mut model, &pool, &[stage], &mut standing)?;
             }
         }
-        self.finish(&mut model, &standing)?;
-        Ok(model.step)
+        let steps = model.step;
+        let chosen = self.finish(&mut model, &standing)?;
+        Ok((steps, chosen))
     }
 
     pub(crate) fn hold_back(&self) -> BTreeSet<(usize, usize)> {
@@ -154,6 +158,12 @@ impl Driver<'_> {
             self.show(Event::Note(format!(
                 "{excluded} training claims say the same as a test claim: left out"
             )));
+        }
+        if self.data.of_split(Split::Validation).next().is_none() {
+            self.show(Event::Note(
+                "there are no validation claims: the last epoch will be the trained model"
+                    .to_owned(),
+            ));
         }
         let Some(number) = self.begin()? else {
             return Ok(());

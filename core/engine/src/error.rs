@@ -56,7 +56,7 @@ pub enum Error {
     #[error("the weights are no longer finite after step {0}")]
     Diverged(u64),
     /// Stopped by the user.
-    #[error("interrupted")]
+    #[error("the run was stopped before its end")]
     Interrupted(PathBuf),
 }
 
@@ -89,11 +89,18 @@ impl Error {
                 .into(),
             Self::Model(_) => new(Kind::Internal).into(),
             Self::RunExists(path) => new(Kind::Experiment)
-                .note("a run folder is never overwritten")
-                .help(format!(
-                    "go on with it: orchestrator resume {0}; or choose another: --run-dir",
-                    path.display()
-                ))
+                .note("the same plan was run there before, or is being run; a run folder is never overwritten")
+                .help(if path.join("report.html").is_file() {
+                    format!(
+                        "it is finished: see {}; or choose another folder: --run-dir",
+                        path.join("report.html").display()
+                    )
+                } else {
+                    format!(
+                        "go on with it: orchestrator resume {}; or choose another folder: --run-dir",
+                        path.display()
+                    )
+                })
                 .into(),
             Self::NotARun(..) => new(Kind::Experiment)
                 .help("give the folder that `orchestrator run` made")

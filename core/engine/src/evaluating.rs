@@ -171,7 +171,11 @@ impl Driver<'_> {
     }
 
     /// The best model by validation is the trained one: scored, saved.
-    pub(crate) fn finish(&mut self, model: &mut Model, standing: &Standing) -> Result<(), Error> {
+    pub(crate) fn finish(
+        &mut self,
+        model: &mut Model,
+        standing: &Standing,
+    ) -> Result<String, Error> {
         self.stage("evaluate and save");
         let last = standing.epochs;
         let chosen = standing
@@ -191,7 +195,7 @@ impl Driver<'_> {
         }
         model.encoder.save(&self.folder.join("model"))?;
         let Some(number) = self.begin()? else {
-            return Ok(());
+            return Ok(chosen);
         };
         let index = self.index(model);
         let splits = [Split::Validation, Split::Test];
@@ -203,7 +207,8 @@ impl Driver<'_> {
             number,
             &format!("trained = {chosen}"),
             &[("trained", scored)],
-        )
+        )?;
+        Ok(chosen)
     }
 }
 

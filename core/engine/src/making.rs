@@ -245,16 +245,15 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// `(s - floor) / (positive - floor)`; where the positives are at the floor, everything above it is as hard as can be.
+    /// `(s - floor) / (positive - floor)`. Where the positives lie at the floor or below, the least height keeps the
+    /// quotient from meaning nothing.
     pub fn difficulty(self, similarity: f32) -> f32 {
-        let height = self.positive - self.floor;
-        if height > 1e-3 {
-            (similarity - self.floor) / height
-        } else {
-            f32::from(u8::from(similarity > self.floor))
-        }
+        (similarity - self.floor) / (self.positive - self.floor).max(LEAST_HEIGHT)
     }
 }
+
+/// Of the positives over the floor, in cosine.
+const LEAST_HEIGHT: f32 = 0.05;
 
 /// How many random documents the floor is measured on.
 const FLOOR_DOCUMENTS: u64 = 101;
@@ -323,6 +322,6 @@ mod tests {
             floor: 0.2,
             positive: 0.2,
         };
-        assert_eq!((flat.difficulty(0.3), flat.difficulty(0.1)), (1.0, 0.0));
+        assert!((flat.difficulty(0.25) - 1.0).abs() < 1e-5);
     }
 }

@@ -311,7 +311,7 @@ impl Driver<'_> {
             pool.of_role(Role::Negative).count(),
         );
         if positives == 0 {
-            let facts = self
+            let mut facts: Vec<String> = self
                 .store
                 .dropped_by_filter()?
                 .into_iter()
@@ -319,6 +319,12 @@ impl Driver<'_> {
                     format!("{filter} dropped {dropped} of {judged} samples")
                 })
                 .collect();
+            if let Some(active) = &self.experiment.active_learning {
+                facts.push(format!(
+                    "active_learning.hold_back hides {} of the training judgements until they are asked for",
+                    active.hold_back
+                ));
+            }
             return Err(Error::NoPositives(facts));
         }
         for loss in &self.experiment.train.losses {

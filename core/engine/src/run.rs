@@ -29,8 +29,12 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// (model, split, metric, mean) of bm25, the untrained and the trained model.
     pub results: Vec<(String, String, String, f64)>,
-    /// Steps taken.
+    /// Steps taken, before an interruption too.
     pub steps: u64,
+    /// Ticks completed this time.
+    pub ticks: u32,
+    /// Which epoch's model is the trained one: `epoch-N`.
+    pub chosen: String,
     /// Share of the time that went to the store, 0..1.
     pub store_share: f64,
     /// Hash of everything in the store but the clock.
@@ -166,11 +170,13 @@ impl Run {
             next: 0,
             last,
             in_store: Duration::ZERO,
+            ticks: 0,
         };
         let result = driver.go();
         let share = driver.in_store.as_secs_f64() / began.elapsed().as_secs_f64().max(1e-9);
         match result {
-            Ok(steps) => {
+            Ok((steps, chosen)) => {
+                let ticks = driver.ticks;
                 driver.store.event(
                     "finish",
                     &serde_json::json!({ "seconds": began.elapsed().as_secs_f64(), "store_share": share }).to_string(),
@@ -198,6 +204,8 @@ impl Run {
                     folder: self.folder,
                     results,
                     steps,
+                    ticks,
+                    chosen,
                     store_share: share,
                     content_hash,
                 })
