@@ -1,8 +1,8 @@
 //! From queries to what the template shows: histograms, curves, intervals. Every figure carries the query that made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use orchestrator_store::{CurvePoint, FunnelRow, PluginRow, Store};
+use orchestrator_store::{CurvePoint, EpochRow, FunnelRow, PluginRow, Store};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -17,7 +17,12 @@ pub(crate) struct View {
     plan: String,
     headline: Headline,
     results: Vec<SplitResults>,
+    trained_epoch: Option<usize>,
+    has_validation: bool,
+    epochs: Vec<EpochRow>,
     overlap: Vec<Overlapping>,
+    n_known: usize,
+    n_new: usize,
     validation_curve: Option<Lines>,
     funnel: Vec<FunnelRow>,
     funnel_most: u64,
@@ -26,7 +31,6 @@ pub(crate) struct View {
     similarities: Vec<Overlap>,
     difficulties: Vec<EpochHistogram>,
     losses: Vec<Lines>,
-    ratio: Vec<(i64, f64)>,
     rounds: Vec<Round>,
     examples: Vec<Examples>,
     rejected: Vec<Map<String, Value>>,
@@ -49,9 +53,7 @@ struct Headline {
 #[derive(Serialize)]
 struct Difference {
     model: String,
-    mean: f64,
-    low: f64,
-    high: f64,
+    interval: Interval,
     verdict: &'static str,
 }
 
@@ -63,14 +65,39 @@ struct SplitResults {
     models: Vec<ModelResults>,
 }
 
-/// A model on test claims whose documents were judged for a training claim too, and on the others.
+/// What a row says of test claims whose documents were judged for a training claim too, and of the others.
 #[derive(Serialize)]
 struct Overlapping {
-    model: String,
-    known: Option<f64>,
-    n_known: u64,
-    new: Option<f64>,
-    n_new: u64,
+    name: String,
+    known: Option<Interval>,
+    new: Option<Interval>,
+    difference: bool,
+}
+
+/// A mean with its 95 % interval.
+#[derive(Serialize, Clone, Copy)]
+struct Interval {
+    mean: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Interval {
+    /// By the normal approximation; `None` of fewer than two values.
+    fn of(values: &[f64]) -> Option<Self> {
+        if values.len() < 2 {
+            return None;
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let half = 1.96 * (variance / n).sqrt();
+        Some(Self {
+            mean,
+            low: mean - half,
+            high: mean + half,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -200,16 +227,27 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
         })
         .collect();
     let epochs = epoch_scores(&evaluations, &first);
+    let known: BTreeSet<usize> = store.overlapping_with_training()?.into_iter().collect();
+    let tested = store.per_anchor("initial", "test", &first)?.len();
     let funnel = store.funnel()?;
     let rounds = rounds(store, &first)?;
     Ok(View {
         headline: headline(store, &first, &evaluations)?,
-        overlap: overlap(store, &first)?,
+        overlap: if known.is_empty() || known.len() == tested {
+            Vec::new()
+        } else {
+            overlap(store, &first, &known)?
+        },
+        n_known: known.len(),
+        n_new: tested.saturating_sub(known.len()),
+        trained_epoch: store.trained_epoch()?,
+        has_validation: evaluations.iter().any(|row| row.split == "validation"),
+        epochs: store.epochs()?,
         validation_curve: (epochs.len() > 1).then(|| {
             let baselines = evaluations
                 .iter()
                 .filter(|row| row.split == "validation" && row.metric == first && (row.model == "bm25" || row.model == "initial"));
-            let mut lines = vec![("trained".to_owned(), epochs.clone())];
+            let mut lines = vec![("this run".to_owned(), epochs.clone())];
             lines.extend(baselines.map(|row| (named(&row.model), epochs.iter().map(|(x, _)| (*x, row.mean)).collect())));
             chart(format!("{first} on validation, by epoch"), lines, "epoch")
         }),
@@ -229,15 +267,6 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
         similarities: similarities(store)?,
         difficulties: difficulties(store)?,
         losses: losses(store)?,
-        ratio: {
-            let mut values: Vec<(i64, f64)> = store
-                .curve("ratio")?
-                .into_iter()
-                .map(|point| (i64::from(point.tick), point.value))
-                .collect();
-            values.dedup_by(|a, b| a.1.to_bits() == b.1.to_bits());
-            values
-        },
         rounds,
         examples: examples(store)?,
         rejected: store.query(
@@ -279,28 +308,52 @@ fn epoch_scores(
     scores
 }
 
-fn overlap(store: &Store, metric: &str) -> Result<Vec<Overlapping>, Error> {
-    let mut rows: Vec<Overlapping> = Vec::new();
-    for (model, known, mean, n) in store.by_overlap_with_training(metric)? {
-        let model = named(&model);
-        if rows.last().is_none_or(|last| last.model != model) {
-            rows.push(Overlapping {
-                model,
-                known: None,
-                n_known: 0,
-                new: None,
-                n_new: 0,
-            });
-        }
-        if let Some(last) = rows.last_mut() {
-            if known {
-                (last.known, last.n_known) = (Some(mean), n);
-            } else {
-                (last.new, last.n_new) = (Some(mean), n);
+/// Models, and trained minus each, on both kinds of test claims.
+fn overlap(
+    store: &Store,
+    metric: &str,
+    known: &BTreeSet<usize>,
+) -> Result<Vec<Overlapping>, Error> {
+    let values = |model: &str| -> Result<BTreeMap<usize, f64>, Error> {
+        Ok(store
+            .per_anchor(model, "test", metric)?
+            .into_iter()
+            .collect())
+    };
+    let trained = values("trained")?;
+    let (mut models, mut differences) = (Vec::new(), Vec::new());
+    for model in ["bm25", "initial", "trained"] {
+        let of_model = values(model)?;
+        let row = |name: String, difference: bool| {
+            let part = |is_known: bool| {
+                let values: Vec<f64> = of_model
+                    .iter()
+                    .filter(|(anchor, _)| known.contains(anchor) == is_known)
+                    .filter_map(|(anchor, value)| {
+                        let subtracted = if difference {
+                            trained.get(anchor)? - value
+                        } else {
+                            *value
+                        };
+                        Some(subtracted)
+                    })
+                    .collect();
+                Interval::of(&values)
+            };
+            Overlapping {
+                name,
+                known: part(true),
+                new: part(false),
+                difference,
             }
+        };
+        models.push(row(named(model), false));
+        if model != "trained" {
+            differences.push(row(format!("trained against {}", named(model)), true));
         }
     }
-    Ok(rows)
+    models.extend(differences);
+    Ok(models)
 }
 
 fn headline(
@@ -324,25 +377,15 @@ fn headline(
             .into_iter()
             .filter_map(|(anchor, value)| Some(trained.get(&anchor)? - value))
             .collect();
-        if differences.len() < 2 {
+        let Some(interval) = Interval::of(&differences) else {
             continue;
-        }
-        let n = differences.len() as f64;
-        let mean = differences.iter().sum::<f64>() / n;
-        let variance = differences
-            .iter()
-            .map(|one| (one - mean).powi(2))
-            .sum::<f64>()
-            / (n - 1.0);
-        let half = 1.96 * (variance / n).sqrt();
+        };
         against.push(Difference {
             model: named(model),
-            mean,
-            low: mean - half,
-            high: mean + half,
-            verdict: if mean - half > 0.0 {
+            interval,
+            verdict: if interval.low > 0.0 {
                 "better"
-            } else if mean + half < 0.0 {
+            } else if interval.high < 0.0 {
                 "worse"
             } else {
                 "not told apart"
@@ -376,7 +419,15 @@ fn chart(title: String, lines: Vec<(String, Vec<(f64, f64)>)>, unit: &str) -> Li
         (low, high) = (0.0, 1.0);
     }
     let slack = ((high - low) * 0.06).max(1e-6);
-    (low, high) = (low - slack, high + slack);
+    // What is never negative gets no axis below zero.
+    (low, high) = (
+        if low >= 0.0 {
+            (low - slack).max(0.0)
+        } else {
+            low - slack
+        },
+        high + slack,
+    );
     let across = |x: f64| 100.0 * (x - left) / (right - left).max(1e-9);
     let down = |y: f64| 100.0 * (high - y) / (high - low);
     Lines {
@@ -623,7 +674,8 @@ fn examples(store: &Store) -> Result<Vec<Examples>, Error> {
     let rows = store.query(
         "SELECT source, p.detail, v.id, v.anchor, v.anchor_text, v.role, v.label, v.document, substr(v.text, 1, 400) AS text,
                 length(v.text) AS length, v.kept, v.similarity, v.difficulty, v.band, v.uses, v.mean_loss, v.parent
-         FROM (SELECT *, row_number() OVER (PARTITION BY source ORDER BY sample) AS place FROM provenance) p
+         FROM (SELECT *, row_number() OVER (PARTITION BY source ORDER BY sample) AS place
+               FROM (SELECT sample, source, min(tick), detail FROM provenance GROUP BY sample, source)) p
          JOIN v_sample v ON v.id = p.sample WHERE p.place <= 3 ORDER BY p.source, p.place",
     )?;
     let mut examples: Vec<Examples> = Vec::new();

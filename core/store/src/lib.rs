@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::Error;
 pub use query::{
-    AnnotationRow, CurvePoint, DifficultyRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
-    SimilarityRow,
+    AnnotationRow, CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow,
+    SampleView, SimilarityRow,
 };
 pub use rows::{
     Anchor, Annotation, Checkpoint, Document, Evaluation, Judgement, Plugin, Provenance, Role, Run,

@@ -40,7 +40,24 @@ pub struct FunnelRow {
     pub pool: u64,
     pub used: u64,
     pub uses: u64,
+    /// Uses before the trained model's epoch was over: those that went into it.
+    pub uses_in_trained: u64,
     pub mean_loss: Option<f64>,
+}
+
+/// What an epoch was, as asked and as it came.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)] // Counts of uses.
+pub struct EpochRow {
+    /// From 1.
+    pub epoch: usize,
+    pub band: String,
+    pub positives: u64,
+    pub negatives: u64,
+    pub ratio_asked: f64,
+    pub short: u64,
+    /// Rounds of answers before it.
+    pub round: u64,
 }
 
 /// A metric of a model on a split.
@@ -248,23 +265,70 @@ impl Store {
         )
     }
 
+    /// Which epoch's model is the trained one, counted from 1; `None` before the end.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn trained_epoch(&self) -> Result<Option<usize>, Error> {
+        let detail: Option<String> = self
+            .connection
+            .query_row(
+                "SELECT detail FROM tick WHERE detail LIKE 'trained = epoch-%'",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        Ok(detail.and_then(|text| text.rsplit('-').next()?.parse().ok()))
+    }
+
+    /// What each epoch was asked for and what it got.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn epochs(&self) -> Result<Vec<EpochRow>, Error> {
+        self.all(
+            "WITH of_epoch AS (
+               SELECT u.epoch, min(u.tick) AS tick, sum(s.role = 'positive') AS positives, sum(s.role = 'negative') AS negatives
+               FROM use u JOIN sample s ON s.id = u.sample GROUP BY u.epoch)
+             SELECT e.epoch + 1, t.detail, e.positives, e.negatives,
+                    (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'ratio'),
+                    (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'negatives_short_of_ratio'),
+                    (SELECT count(DISTINCT round) FROM annotation a WHERE a.tick < e.tick)
+             FROM of_epoch e JOIN tick t ON t.number = e.tick ORDER BY e.epoch",
+            [],
+            |row| {
+                let detail: String = row.get(1)?;
+                Ok(EpochRow {
+                    epoch: row.get::<_, i64>(0)? as usize,
+                    band: detail.rsplit(", ").next().unwrap_or_default().to_owned(),
+                    positives: row.get::<_, i64>(2)? as u64,
+                    negatives: row.get::<_, i64>(3)? as u64,
+                    ratio_asked: row.get(4)?,
+                    short: row.get::<_, f64>(5)? as u64,
+                    round: row.get::<_, i64>(6)? as u64,
+                })
+            },
+        )
+    }
+
     /// From proposed to used, by source and role.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn funnel(&self) -> Result<Vec<FunnelRow>, Error> {
+        let trained = self.trained_epoch()?.map_or(i64::MAX, |epoch| epoch as i64);
         self.all(
             "WITH from_source AS (SELECT DISTINCT source, sample FROM provenance),
                   gone AS (SELECT DISTINCT sample FROM verdict WHERE keep = 0),
-                  used AS (SELECT sample, count(*) AS uses, avg(loss) AS loss FROM use GROUP BY sample)
+                  used AS (SELECT sample, count(*) AS uses, sum(epoch < ?1) AS trained, avg(loss) AS loss FROM use GROUP BY sample)
              SELECT f.source, s.role, count(*), sum(g.sample IS NOT NULL), sum(g.sample IS NULL),
-                    sum(u.sample IS NOT NULL), coalesce(sum(u.uses), 0), avg(u.loss)
+                    sum(u.sample IS NOT NULL), coalesce(sum(u.uses), 0), coalesce(sum(u.trained), 0), avg(u.loss)
              FROM from_source f
              JOIN sample s ON s.id = f.sample
              LEFT JOIN gone g ON g.sample = f.sample
              LEFT JOIN used u ON u.sample = f.sample
              GROUP BY f.source, s.role ORDER BY min(s.tick), f.source, s.role DESC",
-            [],
+            [trained],
             |row| {
                 Ok(FunnelRow {
                     source: row.get(0)?,
@@ -274,7 +338,8 @@ impl Store {
                     pool: row.get::<_, i64>(4)? as u64,
                     used: row.get::<_, i64>(5)? as u64,
                     uses: row.get::<_, i64>(6)? as u64,
-                    mean_loss: row.get(7)?,
+                    uses_in_trained: row.get::<_, i64>(7)? as u64,
+                    mean_loss: row.get(8)?,
                 })
             },
         )
@@ -320,24 +385,17 @@ impl Store {
         )
     }
 
-    /// One metric on test, parted by whether a document judged for the claim was known in training too:
-    /// (model, known, mean, claims).
+    /// The test anchors with a judged document that is judged for a training anchor too.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn by_overlap_with_training(
-        &self,
-        metric: &str,
-    ) -> Result<Vec<(String, bool, f64, u64)>, Error> {
+    pub fn overlapping_with_training(&self) -> Result<Vec<usize>, Error> {
         self.all(
-            "WITH trained_on AS (SELECT DISTINCT j.document FROM judgement j JOIN anchor a ON a.number = j.anchor WHERE a.split = 'train'),
-                  known AS (SELECT DISTINCT j.anchor FROM judgement j JOIN trained_on t ON t.document = j.document)
-             SELECT e.model, k.anchor IS NOT NULL, avg(e.value), count(*)
-             FROM evaluation e JOIN anchor a ON a.number = e.anchor LEFT JOIN known k ON k.anchor = e.anchor
-             WHERE a.split = 'test' AND e.metric = ?1 AND e.model IN ('bm25', 'initial', 'trained')
-             GROUP BY 1, 2 ORDER BY min(e.tick), 1, 2 DESC",
-            [metric],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)? as u64)),
+            "WITH trained_on AS (SELECT DISTINCT j.document FROM judgement j JOIN anchor a ON a.number = j.anchor WHERE a.split = 'train')
+             SELECT DISTINCT j.anchor FROM judgement j JOIN trained_on t ON t.document = j.document
+             JOIN anchor a ON a.number = j.anchor WHERE a.split = 'test' ORDER BY 1",
+            [],
+            |row| Ok(row.get::<_, i64>(0)? as usize),
         )
     }
 
