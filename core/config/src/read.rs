@@ -139,7 +139,7 @@ impl Reader<'_> {
             self.wrong(
                 from,
                 format!(
-                    "`from` must be the training split, `{train}`: validation is held out of it"
+                    "validation is held out of the training split, but `from` is another than `train`, which is `{train}`: make them the same"
                 ),
             );
         }
