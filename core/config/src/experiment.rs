@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use orchestrator_data::{Reading, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ impl Experiment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Data {
     /// Where the documents are from.
-    pub corpus: Corpus,
+    pub corpus: Source,
     /// Name of the split that is trained on.
     pub train: String,
     /// Share of the training claims held out.
@@ -53,29 +54,6 @@ pub struct Data {
     pub test: Option<String>,
     /// Which judged documents are positives in training.
     pub reading: Reading,
-}
-
-/// `data.corpus:`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "format", rename_all = "snake_case")]
-pub enum Corpus {
-    /// The fictional mini corpus.
-    Builtin,
-    /// SciFact's format.
-    Scifact {
-        /// Its folder.
-        path: PathBuf,
-    },
-}
-
-/// `data.reading:`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reading {
-    /// Every judged document is a positive.
-    Retrieval,
-    /// What supports the claim is a positive; what contradicts it, or says neither, a negative.
-    Entailment,
 }
 
 /// `model.encoder:`

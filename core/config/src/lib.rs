@@ -12,9 +12,8 @@ mod source;
 mod steps;
 
 pub use experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Corpus, Data, Difficulty, Encoder,
-    Evaluate, Experiment, LossStep, Metric, MetricKind, PluginStep, Reading, RoleFilter, Samples,
-    Stage, Train,
+    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Data, Difficulty, Encoder, Evaluate,
+    Experiment, LossStep, Metric, MetricKind, PluginStep, RoleFilter, Samples, Stage, Train,
 };
 pub use expression::Expression;
 pub use schema::schema;

@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use orchestrator_data::{Reading, Source};
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind as Problem};
 use orchestrator_plugin_host::{Kind, PluginInfo};
 
 use crate::experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Corpus, Data as DataSection, Difficulty,
-    Encoder, Evaluate, Experiment, LossStep, Metric, Reading, RoleFilter, Samples, Stage, Train,
+    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Data as DataSection, Difficulty, Encoder,
+    Evaluate, Experiment, LossStep, Metric, RoleFilter, Samples, Stage, Train,
 };
 use crate::expression::Expression;
 use crate::node::{Data, Node};
@@ -176,7 +177,7 @@ impl Reader<'_> {
         })
     }
 
-    fn corpus(&self, node: &Node) -> Option<Corpus> {
+    fn corpus(&self, node: &Node) -> Option<Source> {
         let fields = self.fields(node, "/data/corpus", &["format", "path"])?;
         let Some(format) = fields.get("format") else {
             self.missing(&fields, "format", "format: scifact");
@@ -187,12 +188,12 @@ impl Reader<'_> {
                 if let Some(path) = fields.get("path") {
                     self.wrong(path, "the built-in corpus has no `path`");
                 }
-                Some(Corpus::Builtin)
+                Some(Source::Builtin)
             }
             false => match fields.get("path") {
                 Some(path) => {
                     self.text(path, "path")?;
-                    relative(path).map(|path| Corpus::Scifact { path })
+                    relative(path).map(|path| Source::Scifact { path })
                 }
                 None => {
                     self.missing(

@@ -119,12 +119,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn plugin(&self, kind: Kind, name: &str) -> Option<&'a PluginInfo> {
-        let mut of_kind = self.plugins.iter().filter(|one| one.kind == kind);
-        if let Some(exact) = of_kind.clone().find(|one| one.id == name) {
-            return Some(exact);
-        }
-        let mut short = of_kind.by_ref().filter(|one| one.short() == name);
-        short.next().filter(|_| short.next().is_none()).copied()
+        PluginInfo::find(self.plugins.iter().copied(), kind, name).map(|place| self.plugins[place])
     }
 
     pub(crate) fn unknown_plugin(&self, kind: Kind, name: &str) -> Diagnostic {

@@ -286,14 +286,7 @@ impl Driver<'_> {
     ) -> Result<(String, String), Error> {
         let name = format!("checkpoints/tick-{number}.safetensors");
         let path = self.folder.join(&name);
-        let bytes = model
-            .checkpoint()
-            .to_bytes()
-            .map_err(|why| CheckpointError::Content {
-                path: path.clone(),
-                why,
-            })?;
-        Checkpoint::write(&bytes, &path)?;
+        let bytes = model.checkpoint().write(&path)?;
         Ok((name, sha256(&bytes)))
     }
 

@@ -148,16 +148,7 @@ impl Driver<'_> {
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
                 if better(value, standing) {
-                    let path = self.best_path();
-                    let bytes =
-                        model
-                            .weights()
-                            .to_bytes()
-                            .map_err(|why| CheckpointError::Content {
-                                path: path.clone(),
-                                why,
-                            })?;
-                    Checkpoint::write(&bytes, &path)?;
+                    model.weights().write(&self.best_path())?;
                 }
                 self.write_evaluation(number, &name, &[(name.as_str(), scored)])?;
                 value

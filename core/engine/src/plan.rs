@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use orchestrator_config::{Corpus, Experiment, PluginStep, Reading};
+use orchestrator_config::{Experiment, PluginStep};
 use orchestrator_data::{Dataset, Source};
 use orchestrator_plugin_host::{Host, Kind, PluginInfo};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct Origin {
     /// The experiment file.
     pub experiment: PathBuf,
     /// Where the corpus is from, its path absolute.
-    pub corpus: Corpus,
+    pub corpus: Source,
     /// Further plugin libraries, absolute.
     pub plugins: Vec<PathBuf>,
     /// The lock file that pins them, absolute.
@@ -119,7 +119,7 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Dataset), 
     // Where things lie is no part of the plan: the same run elsewhere has the same plan. See `Origin`.
     let mut placeless = experiment.clone();
     placeless.plugins.clear();
-    if let Corpus::Scifact { path } = &mut placeless.data.corpus {
+    if let Source::Scifact { path } = &mut placeless.data.corpus {
         *path = path.file_name().map(PathBuf::from).unwrap_or_default();
     }
     let plan = Plan {
@@ -133,25 +133,14 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Dataset), 
 
 /// The data of an experiment, its validation share held out.
 pub(crate) fn load(experiment: &Experiment) -> Result<Dataset, Error> {
-    let source = match &experiment.data.corpus {
-        Corpus::Builtin => Source::Builtin,
-        Corpus::Scifact { path } => Source::Scifact { path: path.clone() },
-    };
     let mut data = orchestrator_data::load(
-        &source,
+        &experiment.data.corpus,
         &experiment.data.train,
         experiment.data.test.as_deref(),
     )?;
     data.exclude_leaks();
     data.hold_out(experiment.seed, experiment.data.validation_share);
     Ok(data)
-}
-
-pub(crate) fn reading(experiment: &Experiment) -> orchestrator_data::Reading {
-    match experiment.data.reading {
-        Reading::Retrieval => orchestrator_data::Reading::Retrieval,
-        Reading::Entailment => orchestrator_data::Reading::Entailment,
-    }
 }
 
 impl Plan {

@@ -158,7 +158,7 @@ impl Run {
             corpus: making::corpus_table(&self.data),
             documents: Vec::new(),
             anchors: Vec::new(),
-            reading: plan::reading(&experiment),
+            reading: experiment.data.reading,
             experiment: &experiment,
             folder: self.folder.clone(),
             plan: &self.plan,

@@ -21,17 +21,16 @@ pub(crate) struct Model {
 
 impl Model {
     pub fn checkpoint(&self) -> Checkpoint {
-        let shape = vec![self.encoder.vocabulary(), self.encoder.dim()];
+        let mut checkpoint = self.weights();
+        self.put(&mut checkpoint, "first", &self.optimiser.first);
+        self.put(&mut checkpoint, "second", &self.optimiser.second);
+        checkpoint
+    }
+
+    /// The weights alone: enough for a model that is not trained on.
+    pub fn weights(&self) -> Checkpoint {
         let mut checkpoint = Checkpoint::default();
-        for (name, values) in [
-            ("table", self.encoder.table()),
-            ("first", &self.optimiser.first),
-            ("second", &self.optimiser.second),
-        ] {
-            checkpoint
-                .tensors
-                .insert(name.to_owned(), (shape.clone(), values.to_vec()));
-        }
+        self.put(&mut checkpoint, "table", self.encoder.table());
         checkpoint.counters.insert("step".to_owned(), self.step);
         checkpoint
             .counters
@@ -39,11 +38,11 @@ impl Model {
         checkpoint
     }
 
-    /// The weights alone: enough for a model that is not trained on.
-    pub fn weights(&self) -> Checkpoint {
-        let mut checkpoint = self.checkpoint();
-        checkpoint.tensors.retain(|name, _| name == "table");
+    fn put(&self, checkpoint: &mut Checkpoint, name: &str, values: &[f32]) {
+        let shape = vec![self.encoder.vocabulary(), self.encoder.dim()];
         checkpoint
+            .tensors
+            .insert(name.to_owned(), (shape, values.to_vec()));
     }
 
     /// Takes the weights of a checkpoint; `false` if they are of another shape.

@@ -77,6 +77,23 @@ impl PluginInfo {
     pub fn short(&self) -> &str {
         self.id.rsplit('.').next().unwrap_or(&self.id)
     }
+
+    /// The place, among `all`, of the plugin of a kind with that id, or with that last part of its id if only one has it.
+    pub fn find<'p>(
+        all: impl Iterator<Item = &'p Self> + Clone,
+        kind: Kind,
+        name: &str,
+    ) -> Option<usize> {
+        let of_kind = all.enumerate().filter(|(_, one)| one.kind == kind);
+        if let Some((exact, _)) = of_kind.clone().find(|(_, one)| one.id == name) {
+            return Some(exact);
+        }
+        let mut short = of_kind.filter(|(_, one)| one.short() == name);
+        short
+            .next()
+            .filter(|_| short.next().is_none())
+            .map(|(place, _)| place)
+    }
 }
 
 /// The functions of a library. It is never unloaded, so they live as long as the process.

@@ -128,12 +128,8 @@ impl Host {
     /// The plugin of a kind with that id, or with that last part of its id if only one has it.
     #[must_use]
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Plugin> {
-        let mut of_kind = self.plugins.iter().filter(|one| one.info().kind == kind);
-        if let Some(exact) = of_kind.clone().find(|one| one.info().id == name) {
-            return Some(exact);
-        }
-        let mut short = of_kind.by_ref().filter(|one| one.info().short() == name);
-        short.next().filter(|_| short.next().is_none())
+        PluginInfo::find(self.plugins.iter().map(Plugin::info), kind, name)
+            .map(|place| &self.plugins[place])
     }
 }
 

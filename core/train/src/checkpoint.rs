@@ -68,15 +68,19 @@ impl Checkpoint {
         safetensors::serialize(views, None).map_err(|error| error.to_string())
     }
 
-    /// Writes `bytes` to `path`, atomically and synced.
+    /// Writes it to `path`, atomically and synced; gives the bytes written.
     ///
     /// # Errors
     /// If the file system refuses: then there is nothing new under `path`.
-    pub fn write(bytes: &[u8], path: &Path) -> Result<(), CheckpointError> {
+    pub fn write(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+        let bytes = self.to_bytes().map_err(|why| CheckpointError::Content {
+            path: path.to_owned(),
+            why,
+        })?;
         let beside = path.with_extension("partial");
         let write = || {
             let mut file = File::create(&beside)?;
-            file.write_all(bytes)?;
+            file.write_all(&bytes)?;
             file.sync_all()?;
             std::fs::rename(&beside, path)?;
             // The rename itself is durable only once its folder is synced.
@@ -93,7 +97,8 @@ impl Checkpoint {
                 path: path.to_owned(),
                 why,
             }
-        })
+        })?;
+        Ok(bytes)
     }
 
     /// Reads a checkpoint from its bytes; `path` is for the message.
