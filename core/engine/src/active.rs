@@ -11,7 +11,7 @@ use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::making::Knowledge;
 use crate::progress::Event;
-use crate::retrieval::DenseIndex;
+use crate::retrieval::{Bm25Index, DenseIndex};
 use crate::training::Model;
 
 /// How many of an anchor's nearest documents are candidates for a question.
@@ -23,8 +23,8 @@ pub(crate) struct Question {
     pub anchor: usize,
     pub document: usize,
     pub similarity: f32,
-    /// That it is relevant.
-    pub probability: f32,
+    /// That it is relevant, by the current model, the untrained one and BM25.
+    pub probabilities: [f32; 3],
 }
 
 /// An answer.
@@ -106,56 +106,100 @@ impl Calibration {
     }
 }
 
-/// Fits the calibration on claims the model was not trained on: the validation share, whose nearest documents are relevant
-/// or not. On training pairs it would be much too sure of itself.
-fn calibrate(index: &DenseIndex<'_>, data: &Dataset, reading: Reading) -> Calibration {
-    let anchors: Vec<usize> = data.of_split(Split::Validation).collect();
-    let (mut relevant, mut other) = (Vec::new(), Vec::new());
-    for (&anchor, found) in anchors.iter().zip(index.nearest(&anchors, NEAREST)) {
-        for (document, similarity) in found {
-            let judged = data
-                .judgements_of(anchor)
+/// Those who say how likely a pair is relevant: a committee (Seung et al. 1992).
+pub(crate) struct Committee<'a> {
+    pub current: &'a DenseIndex<'a>,
+    pub initial: &'a DenseIndex<'a>,
+    pub bm25: &'a Bm25Index,
+}
+
+impl Committee<'_> {
+    /// What each member makes of an anchor's pairs, as scores of its own scale.
+    fn scores(&self, data: &Dataset, anchor: usize, documents: &[usize]) -> [Vec<f32>; 3] {
+        let lexical = self.bm25.scores(&data.anchors[anchor].text);
+        [
+            documents
                 .iter()
-                .find(|one| one.document == document);
-            if judged.is_some_and(|one| reading.relevant(one.label)) {
-                relevant.push(similarity);
-            } else {
-                other.push(similarity);
+                .map(|&document| self.current.similarity(anchor, document))
+                .collect(),
+            documents
+                .iter()
+                .map(|&document| self.initial.similarity(anchor, document))
+                .collect(),
+            documents
+                .iter()
+                .map(|&document| lexical[document])
+                .collect(),
+        ]
+    }
+
+    /// Fits a calibration for each member on claims the model was not trained on: the validation share, whose nearest
+    /// documents are relevant or not. On training pairs the model would be much too sure of itself.
+    fn calibrate(&self, data: &Dataset, reading: Reading) -> [Calibration; 3] {
+        let anchors: Vec<usize> = data.of_split(Split::Validation).collect();
+        let mut relevant: [Vec<f32>; 3] = Default::default();
+        let mut other: [Vec<f32>; 3] = Default::default();
+        for (&anchor, found) in anchors.iter().zip(self.current.nearest(&anchors, NEAREST)) {
+            let documents: Vec<usize> = found.into_iter().map(|(document, _)| document).collect();
+            let scores = self.scores(data, anchor, &documents);
+            for (place, &document) in documents.iter().enumerate() {
+                let judged = data
+                    .judgements_of(anchor)
+                    .iter()
+                    .find(|one| one.document == document);
+                let to = if judged.is_some_and(|one| reading.relevant(one.label)) {
+                    &mut relevant
+                } else {
+                    &mut other
+                };
+                for (member, of_member) in to.iter_mut().enumerate() {
+                    of_member.push(scores[member][place]);
+                }
             }
         }
+        [0, 1, 2].map(|member| Calibration::fit(&relevant[member], &other[member]))
     }
-    Calibration::fit(&relevant, &other)
 }
 
 /// Every question that could be asked of the anchors: their nearest documents, minus the pairs already known.
 pub(crate) fn questions(
-    index: &DenseIndex<'_>,
+    committee: &Committee<'_>,
     data: &Dataset,
     reading: Reading,
     anchors: &[usize],
     known: &BTreeSet<(usize, usize)>,
 ) -> Vec<Question> {
-    let calibration = calibrate(index, data, reading);
-    anchors
-        .iter()
-        .zip(index.nearest(anchors, NEAREST))
-        .flat_map(|(&anchor, found)| {
-            found
-                .into_iter()
-                .map(move |(document, similarity)| (anchor, document, similarity))
-        })
-        .filter(|(anchor, document, _)| !known.contains(&(*anchor, *document)))
-        .map(|(anchor, document, similarity)| Question {
-            anchor,
-            document,
-            similarity,
-            probability: calibration.probability(similarity),
-        })
-        .collect()
+    let calibrations = committee.calibrate(data, reading);
+    let nearest = committee.current.nearest(anchors, NEAREST);
+    let mut questions = Vec::new();
+    for (&anchor, found) in anchors.iter().zip(nearest) {
+        let documents: Vec<usize> = found
+            .into_iter()
+            .map(|(document, _)| document)
+            .filter(|&document| !known.contains(&(anchor, document)))
+            .collect();
+        let scores = committee.scores(data, anchor, &documents);
+        for (place, &document) in documents.iter().enumerate() {
+            questions.push(Question {
+                anchor,
+                document,
+                similarity: scores[0][place],
+                probabilities: [0, 1, 2]
+                    .map(|member| calibrations[member].probability(scores[member][place])),
+            });
+        }
+    }
+    questions
 }
 
 /// Columns of `orch.select/1`.
 pub(crate) fn pool_table(data: &Dataset, questions: &[Question]) -> Table {
+    let probabilities = |member: usize| {
+        questions
+            .iter()
+            .map(|one| one.probabilities[member])
+            .collect()
+    };
     Table::new(questions.len())
         .i64s(
             "anchor",
@@ -181,10 +225,9 @@ pub(crate) fn pool_table(data: &Dataset, questions: &[Question]) -> Table {
             "score",
             questions.iter().map(|one| one.similarity).collect(),
         )
-        .f32s(
-            "probability",
-            questions.iter().map(|one| one.probability).collect(),
-        )
+        .f32s("probability", probabilities(0))
+        .f32s("probability_initial", probabilities(1))
+        .f32s("probability_bm25", probabilities(2))
         .seal()
 }
 
@@ -219,7 +262,13 @@ impl Driver<'_> {
             known.extend(&standing.asked);
             let anchors: Vec<usize> = self.data.of_split(Split::Train).collect();
             let index = self.index(model);
-            let questions = questions(&index, self.data, self.reading, &anchors, &known);
+            let initial = DenseIndex::build(&model.initial, &self.documents, &self.anchors);
+            let committee = Committee {
+                current: &index,
+                initial: &initial,
+                bm25: &self.lent.bm25,
+            };
+            let questions = questions(&committee, self.data, self.reading, &anchors, &known);
             let instance = self.create(Kind::Selector, &active.select)?;
             let table = pool_table(self.data, &questions);
             let judgements = knowledge.table(self.data);
@@ -252,7 +301,7 @@ impl Driver<'_> {
                         relevant: answer.relevant,
                         label: answer.label.map(orchestrator_data::Label::name),
                         similarity: question.similarity,
-                        probability: question.probability,
+                        probability: question.probabilities[0],
                     })?;
                     // What was found relevant becomes a positive by the samplers, out of the judgement revealed.
                     if !answer.relevant {

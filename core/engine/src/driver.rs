@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use orchestrator_config::{Encoder, Experiment, PluginStep, Stage};
 use orchestrator_data::{Dataset, Reading, Split};
 use orchestrator_model::{StaticEncoder, Tokens};
-use orchestrator_plugin_host::{Host, Instance, Kind, Table};
+use orchestrator_plugin_host::{Host, Instance, Kind};
 use orchestrator_store as store;
 use orchestrator_store::{Store, Tick};
 use orchestrator_train::{AdamW, Checkpoint, CheckpointError};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+use crate::lent::Lent;
 use crate::making::{self};
 use crate::plan::{self, Plan};
 use crate::progress::{Event, Observer};
@@ -32,7 +34,7 @@ pub(crate) struct Driver<'r> {
     pub(crate) observer: Observer<'r>,
     pub(crate) cancelled: &'r AtomicBool,
     pub(crate) reading: Reading,
-    pub(crate) corpus: Table,
+    pub(crate) lent: Lent,
     /// Tokens of every document and anchor, once there is a tokeniser.
     pub(crate) documents: Vec<Tokens>,
     pub(crate) anchors: Vec<Tokens>,
@@ -254,6 +256,7 @@ impl Driver<'_> {
         self.anchors = encoder.tokenize(&claims)?;
         let decay = self.experiment.train.weight_decay as f32;
         let mut model = Model {
+            initial: Arc::new(encoder.clone()),
             optimiser: AdamW::new(encoder.vocabulary(), dim, decay),
             encoder,
             step: 0,

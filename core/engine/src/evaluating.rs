@@ -11,7 +11,7 @@ use orchestrator_train::{Checkpoint, CheckpointError};
 use crate::driver::{Driver, Standing, file_error};
 use crate::error::Error;
 use crate::progress::Event;
-use crate::retrieval::{Bm25Index, DEPTH, best, score_ranking};
+use crate::retrieval::{DEPTH, best, score_ranking};
 use crate::training::Model;
 
 impl Driver<'_> {
@@ -85,18 +85,10 @@ impl Driver<'_> {
         let Some(number) = self.begin()? else {
             return Ok(());
         };
-        let bm25 = self.experiment.evaluate.bm25;
-        let texts: Vec<String> = self
-            .data
-            .documents
-            .iter()
-            .map(orchestrator_data::Document::full_text)
-            .collect();
-        let lexical = Bm25Index::build(&texts, bm25.k1, bm25.b);
         let splits = [Split::Validation, Split::Test];
         let of_bm25 = self.evaluate(&splits, &|anchor| {
             places(best(
-                &lexical.scores(&self.data.anchors[anchor].text),
+                &self.lent.bm25.scores(&self.data.anchors[anchor].text),
                 DEPTH,
             ))
         });

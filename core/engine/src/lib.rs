@@ -8,6 +8,7 @@ mod driver;
 mod epochs;
 mod error;
 mod evaluating;
+mod lent;
 mod making;
 mod mining;
 mod plan;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::Bands;
-use orchestrator_data::{Dataset, Judgement, Reading, Split};
+use orchestrator_data::{Dataset, Document, Judgement, Reading, Split};
 use orchestrator_plugin_host::{Candidate, Role as PluginRole, Table};
 use orchestrator_store::{Provenance, Role, Sample, SampleView, Tick, sample_id};
 
@@ -12,8 +12,7 @@ use crate::retrieval::DenseIndex;
 use crate::seed::{seed, unit};
 
 /// Columns of `orch.corpus/1`.
-pub(crate) fn corpus_table(data: &Dataset) -> Table {
-    let documents = &data.documents;
+pub(crate) fn corpus_table(documents: &[Document]) -> Table {
     Table::new(documents.len())
         .i64s("document", (0..documents.len() as i64).collect())
         .strings("id", documents.iter().map(|one| one.id.as_str()))

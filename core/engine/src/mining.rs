@@ -43,11 +43,14 @@ impl Driver<'_> {
                 step: model.step,
                 seed: seed(experiment.seed, &step.name, &[u64::from(number)]),
                 services: Services {
-                    corpus: Some(&self.corpus),
+                    corpus: Some(&self.lent.corpus),
+                    bm25: Some(&self.lent.bm25),
+                    held_out: Some(&self.lent.held_out),
                     judgements: Some(&judgements),
                     model: Some(&index),
                     cancelled: Some(self.cancelled),
                     progress: Some(&show),
+                    ..Services::default()
                 },
             };
             let proposed = instance.propose(&context, &table, &anchors)?;
@@ -132,11 +135,13 @@ impl Driver<'_> {
             step: 0,
             seed: seed(self.experiment.seed, name, &[u64::from(number)]),
             services: Services {
-                corpus: Some(&self.corpus),
+                corpus: Some(&self.lent.corpus),
+                bm25: Some(&self.lent.bm25),
+                held_out: Some(&self.lent.held_out),
                 judgements,
                 model: index.map(|index| index as &dyn orchestrator_plugin_host::CurrentModel),
                 cancelled: Some(self.cancelled),
-                progress: None,
+                ..Services::default()
             },
         }
     }

@@ -10,7 +10,7 @@ use orchestrator_store::Store;
 
 use crate::driver::{Driver, file_error};
 use crate::error::Error;
-use crate::making::{self};
+use crate::lent::Lent;
 use crate::plan::{self, Origin, Plan};
 use crate::progress::Observer;
 
@@ -155,7 +155,7 @@ impl Run {
         )?;
         let experiment = self.plan.experiment.clone();
         let mut driver = Driver {
-            corpus: making::corpus_table(&self.data),
+            lent: Lent::of(&self.data, experiment.evaluate.bm25),
             documents: Vec::new(),
             anchors: Vec::new(),
             reading: experiment.data.reading,

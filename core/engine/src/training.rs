@@ -1,6 +1,7 @@
 //! One training step: every distinct text encoded once, every loss on the same embeddings, one backward pass.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use orchestrator_model::{StaticEncoder, Tokens};
 use orchestrator_plugin_host::{Batch, Context, Instance};
@@ -13,6 +14,8 @@ use crate::pool::Pool;
 
 /// What training changes.
 pub(crate) struct Model {
+    /// As it was before training.
+    pub initial: Arc<StaticEncoder>,
     pub encoder: StaticEncoder,
     pub optimiser: AdamW,
     /// Steps taken over the whole run.

@@ -18,6 +18,8 @@ pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role
 pub use library::{Kind, Plugin, PluginInfo};
 pub use linalg::dot;
 pub use search_path::{Host, SearchPath};
-pub use services::{CurrentModel, Progress, Services};
+pub use services::{
+    ChatEndpoint, CurrentModel, Files, Lexical, NamedModels, Progress, Services, TopicModel,
+};
 pub use table::Table;
 pub use trust::trust;

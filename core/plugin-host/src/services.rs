@@ -9,6 +9,8 @@ use crate::call::{CallState, state};
 use crate::linalg;
 use crate::table::Table;
 
+mod further;
+
 /// The model that is current for a call. The engine implements it.
 pub trait CurrentModel: Sync {
     /// For each anchor (by number) its `k` nearest documents and their cosines, best first, ties by lower document; `None` if a number is
@@ -22,6 +24,44 @@ pub trait CurrentModel: Sync {
     fn encode(&self, texts: &[&str]) -> Vec<f32>;
 }
 
+/// Lexical search over the corpus. The engine implements it.
+pub trait Lexical: Sync {
+    /// For each query its `k` best documents with scores above 0, best first, ties by lower document.
+    fn top_k(&self, queries: &[&str], k: usize) -> Vec<Vec<(i64, f32)>>;
+}
+
+/// Topics of the corpus. The engine implements it.
+pub trait TopicModel: Sync {
+    /// How many topics there are.
+    fn count(&self) -> usize;
+    /// The topics of texts, `[texts, topics]`; each row sums to 1.
+    fn infer(&self, texts: &[&str]) -> Vec<f32>;
+    /// The topics of the documents, `[documents, topics]`.
+    fn documents(&self) -> &[f32];
+}
+
+/// Models by name. The engine implements it.
+pub trait NamedModels: Sync {
+    /// Whether there is a model of that name.
+    fn knows(&self, model: &str) -> bool;
+    /// The similarity of each (query, text), or `None` if there is no such model.
+    fn score(&self, model: &str, pairs: &[(&str, &str)]) -> Option<Vec<f32>>;
+}
+
+/// An endpoint that answers chat requests. The engine lends it.
+pub trait ChatEndpoint: Sync {
+    /// The text of the first choice for each request body, in order, or what went wrong. Stops early, with the rest
+    /// unanswered, when `cancelled` is set.
+    fn complete(
+        &self,
+        requests: &[&str],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Vec<Result<String, String>>;
+}
+
+/// Files that settings name: the name as it stands in the settings, and the bytes.
+pub type Files = std::collections::BTreeMap<String, Vec<u8>>;
+
 /// Shows how far a call is: done, total (0 = not known), a label.
 pub type Progress<'a> = dyn Fn(u64, u64, &str) + 'a;
 
@@ -34,6 +74,24 @@ pub struct Services<'a> {
     pub judgements: Option<&'a Table>,
     /// Search and embedder.
     pub model: Option<&'a dyn CurrentModel>,
+    /// Lexical search.
+    pub bm25: Option<&'a dyn Lexical>,
+    /// Topics of the corpus.
+    pub topics: Option<&'a dyn TopicModel>,
+    /// The other corpora of the experiment, each with the columns of `orch.corpus/1`.
+    pub corpora: Option<&'a [(String, Table)]>,
+    /// Validation and test claims: columns of `orch.held_out/1`.
+    pub held_out: Option<&'a Table>,
+    /// The samples kept before the call: columns of `orch.filter/1`.
+    pub pool: Option<&'a Table>,
+    /// Files that the settings name.
+    pub files: Option<&'a Files>,
+    /// Models by name.
+    pub models: Option<&'a dyn NamedModels>,
+    /// For losses: the teacher's embeddings of the step's texts, `[texts, dim]`, and `dim`.
+    pub teacher: Option<(usize, &'a [f32])>,
+    /// An endpoint.
+    pub chat: Option<&'a dyn ChatEndpoint>,
     /// Set when the run is to stop.
     pub cancelled: Option<&'a AtomicBool>,
     /// Where progress goes.
@@ -68,29 +126,91 @@ static LINALG: abi::Linalg = abi::Linalg {
     sgemm,
 };
 
+static BM25: abi::Bm25 = abi::Bm25 {
+    struct_size: size_of::<abi::Bm25>() as u32,
+    reserved: 0,
+    top_k: further::lexical_top_k,
+};
+static TOPICS: abi::Topics = abi::Topics {
+    struct_size: size_of::<abi::Topics>() as u32,
+    reserved: 0,
+    count: further::topic_count,
+    infer: further::infer_topics,
+    documents: further::document_topics,
+};
+static CORPORA: abi::Corpora = abi::Corpora {
+    struct_size: size_of::<abi::Corpora>() as u32,
+    reserved: 0,
+    count: further::corpora_count,
+    get: further::corpus,
+};
+static HELD_OUT: abi::HeldOut = abi::HeldOut {
+    struct_size: size_of::<abi::HeldOut>() as u32,
+    reserved: 0,
+    table: further::held_out,
+};
+static POOL: abi::Pool = abi::Pool {
+    struct_size: size_of::<abi::Pool>() as u32,
+    reserved: 0,
+    table: further::pool,
+};
+static FILES: abi::Files = abi::Files {
+    struct_size: size_of::<abi::Files>() as u32,
+    reserved: 0,
+    read: further::read_file,
+};
+static SCORER: abi::Scorer = abi::Scorer {
+    struct_size: size_of::<abi::Scorer>() as u32,
+    reserved: 0,
+    knows: further::knows_model,
+    score: further::score_pairs,
+};
+static TEACHER: abi::Teacher = abi::Teacher {
+    struct_size: size_of::<abi::Teacher>() as u32,
+    reserved: 0,
+    embeddings: further::teacher,
+};
+static CHAT: abi::Chat = abi::Chat {
+    struct_size: size_of::<abi::Chat>() as u32,
+    reserved: 0,
+    complete: further::complete,
+};
+
 pub(crate) fn find(state: &CallState<'_>, id: &[u8]) -> *const c_void {
     let lent = &state.services;
-    let of = str::as_bytes;
-    if id == of(abi::service::CORPUS) && lent.corpus.is_some() {
-        (&raw const CORPUS).cast()
-    } else if id == of(abi::service::JUDGEMENTS) && lent.judgements.is_some() {
-        (&raw const JUDGEMENTS).cast()
-    } else if id == of(abi::service::SEARCH) && lent.model.is_some() {
-        (&raw const SEARCH).cast()
-    } else if id == of(abi::service::EMBEDDER) && lent.model.is_some() {
-        (&raw const EMBEDDER).cast()
-    } else if id == of(abi::service::LINALG) {
-        (&raw const LINALG).cast()
-    } else {
-        std::ptr::null()
-    }
+    let given = |id: &str| -> Option<*const c_void> {
+        let of = |there: bool, service: *const c_void| there.then_some(service);
+        match id {
+            abi::service::CORPUS => of(lent.corpus.is_some(), (&raw const CORPUS).cast()),
+            abi::service::JUDGEMENTS => {
+                of(lent.judgements.is_some(), (&raw const JUDGEMENTS).cast())
+            }
+            abi::service::SEARCH => of(lent.model.is_some(), (&raw const SEARCH).cast()),
+            abi::service::EMBEDDER => of(lent.model.is_some(), (&raw const EMBEDDER).cast()),
+            abi::service::LINALG => Some((&raw const LINALG).cast()),
+            abi::service::BM25 => of(lent.bm25.is_some(), (&raw const BM25).cast()),
+            abi::service::TOPICS => of(lent.topics.is_some(), (&raw const TOPICS).cast()),
+            abi::service::CORPORA => of(lent.corpora.is_some(), (&raw const CORPORA).cast()),
+            abi::service::HELD_OUT => of(lent.held_out.is_some(), (&raw const HELD_OUT).cast()),
+            abi::service::POOL => of(lent.pool.is_some(), (&raw const POOL).cast()),
+            abi::service::FILES => of(lent.files.is_some(), (&raw const FILES).cast()),
+            abi::service::SCORER => of(lent.models.is_some(), (&raw const SCORER).cast()),
+            abi::service::TEACHER => of(lent.teacher.is_some(), (&raw const TEACHER).cast()),
+            abi::service::CHAT => of(lent.chat.is_some(), (&raw const CHAT).cast()),
+            _ => None,
+        }
+    };
+    std::str::from_utf8(id)
+        .ok()
+        .and_then(given)
+        .unwrap_or(std::ptr::null())
 }
 
 /// Lends a table, if this call has it.
 ///
 /// # Safety
 /// `out` must be null or writable.
-unsafe fn lend(table: Option<&Table>, out: *mut abi::Batch) -> abi::Status {
+pub(crate) unsafe fn lend(table: Option<&Table>, out: *mut abi::Batch) -> abi::Status {
     match table {
         Some(table) if !out.is_null() => {
             // SAFETY: not null; the caller promises the rest.
@@ -114,7 +234,7 @@ unsafe extern "C" fn judgements(call: *const abi::Call, out: *mut abi::Batch) ->
 
 /// # Safety
 /// `first` must be null or valid for `n` values during `'a`.
-unsafe fn slice<'a, T>(first: *const T, n: u64) -> Option<&'a [T]> {
+pub(crate) unsafe fn slice<'a, T>(first: *const T, n: u64) -> Option<&'a [T]> {
     if n == 0 {
         return Some(&[]);
     }
@@ -124,7 +244,7 @@ unsafe fn slice<'a, T>(first: *const T, n: u64) -> Option<&'a [T]> {
 
 /// # Safety
 /// `first` must be null or valid for `n` values during `'a`, and nobody else's.
-unsafe fn slice_mut<'a, T>(first: *mut T, n: u64) -> Option<&'a mut [T]> {
+pub(crate) unsafe fn slice_mut<'a, T>(first: *mut T, n: u64) -> Option<&'a mut [T]> {
     if n == 0 {
         return Some(&mut []);
     }
@@ -133,8 +253,34 @@ unsafe fn slice_mut<'a, T>(first: *mut T, n: u64) -> Option<&'a mut [T]> {
 }
 
 /// The status of an optional answer: a plugin that asks for what is not there gets DATA.
-fn status(answer: Option<()>) -> abi::Status {
+pub(crate) fn status(answer: Option<()>) -> abi::Status {
     answer.map_or(abi::status::DATA, |()| abi::status::OK)
+}
+
+/// Lays rankings out as `[n, k]`, padded with -1 and NaN.
+fn fill(rankings: Vec<Vec<(i64, f32)>>, k: usize, documents: &mut [i64], scores: &mut [f32]) {
+    documents.fill(-1);
+    scores.fill(f32::NAN);
+    for (row, found) in rankings.into_iter().enumerate() {
+        for (place, (document, score)) in found.into_iter().take(k).enumerate() {
+            documents[row * k + place] = document;
+            scores[row * k + place] = score;
+        }
+    }
+}
+
+/// Texts of the plugin's; `None` if one is not UTF-8.
+///
+/// # Safety
+/// `first` must be null or valid for `n` strings during `'a`.
+unsafe fn texts<'a>(first: *const abi::Str, n: u64) -> Option<Vec<&'a str>> {
+    // SAFETY: the caller promises it.
+    unsafe {
+        slice(first, n)?
+            .iter()
+            .map(|text| std::str::from_utf8(text.bytes()).ok())
+            .collect()
+    }
 }
 
 unsafe extern "C" fn top_k(
@@ -157,14 +303,7 @@ unsafe extern "C" fn top_k(
                 slice_mut(scores, places)?,
             )
         };
-        documents.fill(-1);
-        scores.fill(f32::NAN);
-        for (row, found) in model.top_k(anchors, k)?.into_iter().enumerate() {
-            for (place, (document, score)) in found.into_iter().take(k).enumerate() {
-                documents[row * k + place] = document;
-                scores[row * k + place] = score;
-            }
-        }
+        fill(model.top_k(anchors, k)?, k, documents, scores);
         Some(())
     };
     status(answer())
@@ -210,12 +349,9 @@ unsafe extern "C" fn encode(
         // SAFETY: the plugin's arrays, of the lengths the header gives.
         unsafe {
             let model = state(call)?.services.model?;
-            let texts: Option<Vec<&str>> = slice(texts, n)?
-                .iter()
-                .map(|text| std::str::from_utf8(text.bytes()).ok())
-                .collect();
+            let texts = self::texts(texts, n)?;
             let out = slice_mut(out, n.checked_mul(model.dim() as u64)?)?;
-            out.copy_from_slice(&model.encode(&texts?));
+            out.copy_from_slice(&model.encode(&texts));
         }
         Some(())
     };

@@ -1,4 +1,4 @@
-/* orchestrator_plugin.h: the plugin interface of orchestrator, ABI 1.0.
+/* orchestrator_plugin.h: the plugin interface of orchestrator, ABI 1.1.
  *
  * A plugin library exports ONE symbol, the constant `orch_plugin_entry_v1`. Everything else is reached through it.
  * Written by hand; this file is the norm, the Rust mirror in plugins/abi is tested against it.
@@ -28,7 +28,7 @@ extern "C" {
 
 #define ORCH_MAGIC "ORCHPLUG" /* 8 bytes, no zero stored */
 #define ORCH_ABI_MAJOR 1
-#define ORCH_ABI_MINOR 0
+#define ORCH_ABI_MINOR 1
 
 #if defined(_WIN32)
 #define ORCH_EXPORT __declspec(dllexport)
@@ -206,7 +206,8 @@ typedef struct orch_sampler {
 
 /* "orch.select/1": chooses from a pool of (anchor, document) pairs that nobody has judged. Columns of `pool`: anchor "l",
  * document "l", anchor_text "U", text "U", score "f" (similarity by the current model), probability "f" (that it is
- * relevant, 0..1, calibrated by the host). Writes at most `budget` distinct row numbers, best first. */
+ * relevant, 0..1, calibrated by the host); since 1.1 probability_initial "f" and probability_bm25 "f", the same by the
+ * untrained model and by BM25. Writes at most `budget` distinct row numbers, best first. */
 typedef struct orch_select {
   uint32_t struct_size;
   uint32_t reserved;
@@ -333,6 +334,89 @@ typedef struct orch_linalg {
   orch_status (*sgemm)(const orch_call *call, uint8_t trans_a, uint8_t trans_b, uint64_t m, uint64_t n, uint64_t k,
                        float alpha, const float *a, const float *b, float beta, float *c);
 } orch_linalg;
+
+/* ---- host services since 1.1 --------------------------------------------------------------------------------------- */
+
+/* "orch.bm25/1": lexical search over the corpus (BM25, Robertson and Zaragoza 2009). */
+typedef struct orch_bm25 {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* documents, scores [n, k], best first, ties by lower document, only scores above 0; padded with -1 and NaN. */
+  orch_status (*top_k)(const orch_call *call, const orch_str *queries, uint64_t n, uint32_t k, int64_t *documents,
+                       float *scores);
+} orch_bm25;
+
+/* "orch.topics/1": topics of the corpus by latent Dirichlet allocation (Blei et al. 2003), fitted by the host once a run. */
+typedef struct orch_topics {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t (*count)(const orch_call *call);
+  /* out [n, topics], each row sums to 1. */
+  orch_status (*infer)(const orch_call *call, const orch_str *texts, uint64_t n, float *out);
+  /* out [documents, topics]. */
+  orch_status (*documents)(const orch_call *call, float *out);
+} orch_topics;
+
+/* "orch.corpora/1": the other corpora that the experiment names. */
+typedef struct orch_corpora {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t (*count)(const orch_call *call);
+  /* The name, and the documents with the columns of orch.corpus/1. */
+  orch_status (*get)(const orch_call *call, uint64_t index, orch_str *name, orch_batch *documents);
+} orch_corpora;
+
+/* "orch.held_out/1": what must not leak into training. Columns: id "U", split "U" (validation | test), text "U". */
+typedef struct orch_held_out {
+  uint32_t struct_size;
+  uint32_t reserved;
+  orch_status (*table)(const orch_call *call, orch_batch *out);
+} orch_held_out;
+
+/* "orch.pool/1": the samples kept before the call, with the columns of orch.filter/1. */
+typedef struct orch_pool {
+  uint32_t struct_size;
+  uint32_t reserved;
+  orch_status (*table)(const orch_call *call, orch_batch *out);
+} orch_pool;
+
+/* "orch.files/1": files that settings name. A setting whose schema says "format": "path" names one; the host reads it
+ * and keeps its hash in the plan. */
+typedef struct orch_files {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* `name` is the setting's value. */
+  orch_status (*read)(const orch_call *call, orch_str name, const uint8_t **bytes, uint64_t *len);
+} orch_files;
+
+/* "orch.scorer/1": similarity of text pairs by a named model: "current", "initial", "bm25" or one of the experiment's. */
+typedef struct orch_scorer {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint8_t (*knows)(const orch_call *call, orch_str model); /* 1 or 0 */
+  /* out [n]: cosine, or the BM25 score. */
+  orch_status (*score)(const orch_call *call, orch_str model, const orch_str *queries, const orch_str *texts, uint64_t n,
+                       float *out);
+} orch_scorer;
+
+/* "orch.teacher/1", for losses: the step's texts by the experiment's teacher. */
+typedef struct orch_teacher {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* embeddings [n_texts, dim], unit length, row-major; texts as in the loss batch. */
+  orch_status (*embeddings)(const orch_call *call, uint64_t *n_texts, uint64_t *dim, const float **embeddings);
+} orch_teacher;
+
+/* "orch.chat/1": an OpenAI-compatible endpoint. Concurrency, retries, rate limit and cache are the host's; the key never
+ * reaches a plugin. */
+typedef struct orch_chat {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* `requests` are bodies of POST /chat/completions, JSON objects. `answer` is called once for each in order, on the
+   * calling thread, before the return: with the text of the first choice, or a status and what went wrong. */
+  orch_status (*complete)(const orch_call *call, const orch_str *requests, uint64_t n, void *user,
+                          void (*answer)(void *user, uint64_t index, orch_status status, orch_str text));
+} orch_chat;
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,7 @@ pub const MAGIC: [u8; 8] = *b"ORCHPLUG";
 /// Structs are frozen within a major version.
 pub const ABI_MAJOR: u16 = 1;
 /// Grows when something is added.
-pub const ABI_MINOR: u16 = 0;
+pub const ABI_MINOR: u16 = 1;
 /// The one symbol a library exports, with its terminating zero.
 pub const ENTRY_SYMBOL: &[u8] = b"orch_plugin_entry_v1\0";
 
@@ -141,8 +141,29 @@ pub mod service {
     pub const EMBEDDER: &str = "orch.embedder/1";
     /// [`crate::Linalg`]
     pub const LINALG: &str = "orch.linalg/1";
+    /// [`crate::Bm25`], since 1.1.
+    pub const BM25: &str = "orch.bm25/1";
+    /// [`crate::Topics`], since 1.1.
+    pub const TOPICS: &str = "orch.topics/1";
+    /// [`crate::Corpora`], since 1.1.
+    pub const CORPORA: &str = "orch.corpora/1";
+    /// [`crate::HeldOut`], since 1.1.
+    pub const HELD_OUT: &str = "orch.held_out/1";
+    /// [`crate::Pool`], since 1.1.
+    pub const POOL: &str = "orch.pool/1";
+    /// [`crate::Files`], since 1.1.
+    pub const FILES: &str = "orch.files/1";
+    /// [`crate::Scorer`], since 1.1.
+    pub const SCORER: &str = "orch.scorer/1";
+    /// [`crate::Teacher`], since 1.1.
+    pub const TEACHER: &str = "orch.teacher/1";
+    /// [`crate::Chat`], since 1.1.
+    pub const CHAT: &str = "orch.chat/1";
     /// Every service of this ABI version.
-    pub const ALL: [&str; 5] = [CORPUS, JUDGEMENTS, SEARCH, EMBEDDER, LINALG];
+    pub const ALL: [&str; 14] = [
+        CORPUS, JUDGEMENTS, SEARCH, EMBEDDER, LINALG, BM25, TOPICS, CORPORA, HELD_OUT, POOL, FILES,
+        SCORER, TEACHER, CHAT,
+    ];
 }
 
 /// Arrow C Data Interface: the type of a column.
@@ -455,4 +476,104 @@ pub struct Linalg {
         f32,
         *mut f32,
     ) -> Status,
+}
+
+/// `orch.bm25/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Bm25 {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub top_k:
+        unsafe extern "C" fn(*const Call, *const Str, u64, u32, *mut i64, *mut f32) -> Status,
+}
+
+/// `orch.topics/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Topics {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub count: unsafe extern "C" fn(*const Call) -> u64,
+    pub infer: unsafe extern "C" fn(*const Call, *const Str, u64, *mut f32) -> Status,
+    pub documents: unsafe extern "C" fn(*const Call, *mut f32) -> Status,
+}
+
+/// `orch.corpora/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Corpora {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub count: unsafe extern "C" fn(*const Call) -> u64,
+    pub get: unsafe extern "C" fn(*const Call, u64, *mut Str, *mut Batch) -> Status,
+}
+
+/// `orch.held_out/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct HeldOut {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub table: unsafe extern "C" fn(*const Call, *mut Batch) -> Status,
+}
+
+/// `orch.pool/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Pool {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub table: unsafe extern "C" fn(*const Call, *mut Batch) -> Status,
+}
+
+/// `orch.files/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Files {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub read: unsafe extern "C" fn(*const Call, Str, *mut *const u8, *mut u64) -> Status,
+}
+
+/// `orch.scorer/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Scorer {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub knows: unsafe extern "C" fn(*const Call, Str) -> u8,
+    pub score:
+        unsafe extern "C" fn(*const Call, Str, *const Str, *const Str, u64, *mut f32) -> Status,
+}
+
+/// `orch.teacher/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Teacher {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub embeddings:
+        unsafe extern "C" fn(*const Call, *mut u64, *mut u64, *mut *const f32) -> Status,
+}
+
+/// Takes one answer of [`Chat`]: its place, whether it came, and its text or what went wrong.
+pub type Answer = unsafe extern "C" fn(*mut c_void, u64, Status, Str);
+
+/// `orch.chat/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Chat {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub complete: unsafe extern "C" fn(*const Call, *const Str, u64, *mut c_void, Answer) -> Status,
 }

@@ -39,6 +39,15 @@ fn every_size_and_offset_is_the_c_compilers() {
         "orch_search" = Search { struct_size, reserved, top_k, score }
         "orch_embedder" = Embedder { struct_size, reserved, dim, encode }
         "orch_linalg" = Linalg { struct_size, reserved, sgemm }
+        "orch_bm25" = Bm25 { struct_size, reserved, top_k }
+        "orch_topics" = Topics { struct_size, reserved, count, infer, documents }
+        "orch_corpora" = Corpora { struct_size, reserved, count, get }
+        "orch_held_out" = HeldOut { struct_size, reserved, table }
+        "orch_pool" = Pool { struct_size, reserved, table }
+        "orch_files" = Files { struct_size, reserved, read }
+        "orch_scorer" = Scorer { struct_size, reserved, knows, score }
+        "orch_teacher" = Teacher { struct_size, reserved, embeddings }
+        "orch_chat" = Chat { struct_size, reserved, complete }
     };
     let header = include_str!("../include/orchestrator_plugin.h");
     let declared = header.matches("typedef struct orch_").count();

@@ -10,7 +10,8 @@ use syn::spanned::Spanned as _;
 ///
 /// `#[config(default = EXPR)]` makes a field optional; without it, only `Option` fields are.
 /// `min`, `max`, `above`, `below` bound a number (the latter two exclude the bound); `one_of = ["a", "b"]` lists the
-/// values a string may take.
+/// values a string may take; `file` says that a string names a file, which the host reads and lends
+/// (`orchestrator_plugin::Call::file`).
 #[proc_macro_derive(Config, attributes(config))]
 pub fn derive_config(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
@@ -90,6 +91,10 @@ fn expand_field(
                 steps.push(quote!(.one_of(&[#values])));
                 return Ok(());
             }
+            if meta.path.is_ident("file") {
+                steps.push(quote!(.bound("format", "path".into())));
+                return Ok(());
+            }
             for key in ["default", "min", "max", "above", "below"] {
                 if meta.path.is_ident(key) {
                     let value: syn::Expr = meta.value()?.parse()?;
@@ -117,7 +122,7 @@ fn expand_field(
                     return Ok(());
                 }
             }
-            Err(meta.error("known here: default, min, max, above, below, one_of"))
+            Err(meta.error("known here: default, min, max, above, below, one_of, file"))
         })?;
     }
     Ok((

@@ -3,7 +3,10 @@
 use orchestrator_plugin_abi as abi;
 
 use crate::Random;
-use crate::services::{Corpus, Embedder, Judgements, Linalg, Search};
+use crate::rows::Samples;
+use crate::services::{
+    Bm25, Chat, Corpus, Embedder, HeldOut, Judgements, Linalg, Scorer, Search, Topics,
+};
 
 /// Why a call failed, and which setting is to blame if one is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +144,90 @@ impl<'a> Call<'a> {
         Ok(Linalg {
             call: *self,
             raw: self.service(abi::service::LINALG)?,
+        })
+    }
+
+    /// Lexical search over the corpus.
+    ///
+    /// # Errors
+    /// If the host does not lend it here.
+    pub fn bm25(&self) -> Result<Bm25<'a>> {
+        Ok(Bm25 {
+            call: *self,
+            raw: self.service(abi::service::BM25)?,
+        })
+    }
+
+    /// Topics of the corpus.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn topics(&self) -> Result<Topics<'a>> {
+        Ok(Topics {
+            call: *self,
+            raw: self.service(abi::service::TOPICS)?,
+        })
+    }
+
+    /// The other corpora that the experiment names, each with its name.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn other_corpora(&self) -> Result<Vec<(&'a str, Corpus<'a>)>> {
+        Corpus::others(*self)
+    }
+
+    /// The claims of validation and test: what must not leak into training.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn held_out(&self) -> Result<HeldOut<'a>> {
+        HeldOut::lent(*self)
+    }
+
+    /// The samples kept before this call.
+    ///
+    /// # Errors
+    /// If the host does not lend them here.
+    pub fn pool(&self) -> Result<Samples<'a>> {
+        Samples::kept(*self)
+    }
+
+    /// The bytes of the file that a setting names: one marked `#[config(file)]`, by its value.
+    ///
+    /// # Errors
+    /// If the host does not lend files here, or no setting names this one.
+    pub fn file(&self, name: &str) -> Result<&'a [u8]> {
+        crate::services::file(*self, name)
+    }
+
+    /// Similarity of texts by a named model.
+    ///
+    /// # Errors
+    /// If the host does not lend it here.
+    pub fn scorer(&self) -> Result<Scorer<'a>> {
+        Ok(Scorer {
+            call: *self,
+            raw: self.service(abi::service::SCORER)?,
+        })
+    }
+
+    /// For losses: the length of the teacher's embeddings, and those of the step's texts, `[texts, dim]`, unit length.
+    ///
+    /// # Errors
+    /// If the experiment has no teacher.
+    pub fn teacher(&self) -> Result<(usize, &'a [f32])> {
+        crate::services::teacher(*self)
+    }
+
+    /// An OpenAI-compatible endpoint.
+    ///
+    /// # Errors
+    /// If the host does not lend it here.
+    pub fn chat(&self) -> Result<Chat<'a>> {
+        Ok(Chat {
+            call: *self,
+            raw: self.service(abi::service::CHAT)?,
         })
     }
 

@@ -464,15 +464,19 @@ unsafe extern "C" fn judge<P: Filter>(
             let samples = Samples::read(Table::borrow(samples)?)?;
             let filter = shared::<P>(instance)?;
             let out = &*verdicts;
-            for sample in samples.iter() {
-                let verdict = filter.judge(&sample, call);
-                *out.keep.add(sample.row) = u8::from(verdict.keep);
-                *out.score.add(sample.row) = verdict.score;
+            let all = filter.judge_all(&samples, call)?;
+            if all.len() != samples.len() {
+                return Err(Error::internal(format!(
+                    "{} verdicts for {} samples",
+                    all.len(),
+                    samples.len()
+                )));
+            }
+            for (row, verdict) in all.iter().enumerate() {
+                *out.keep.add(row) = u8::from(verdict.keep);
+                *out.score.add(row) = verdict.score;
                 if !verdict.reason.is_empty() {
-                    (out.reason)(out, sample.row as u64, abi::Str::new(&verdict.reason));
-                }
-                if sample.row % 4096 == 4095 && call.is_cancelled() {
-                    return Err(Error::cancelled());
+                    (out.reason)(out, row as u64, abi::Str::new(&verdict.reason));
                 }
             }
             Ok(())

@@ -44,5 +44,8 @@ pub use loss::{Group, LossBatch, LossOutput, Needs, Row, dot};
 pub use plugin::{Augmenter, Filter, Loss, Pair, Pool, Sampler, Select, Verdict};
 pub use random::Random;
 pub use rows::{Anchor, Anchors, Candidate, Role, Sample, Samples, Sink};
-pub use services::{Corpus, Document, Embedder, Judgement, Judgements, Linalg, Search};
+pub use services::{
+    Bm25, Chat, Corpus, Document, Embedder, HeldOut, HeldOutAnchor, Judgement, Judgements, Linalg,
+    Scorer, Search, Topics,
+};
 pub use table::{Lists, Strings, Table};

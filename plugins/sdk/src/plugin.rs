@@ -1,7 +1,9 @@
 //! The five things a plugin may do. Implement one of these traits and name the type in [`crate::export!`].
 
 use crate::table::{Strings, Table};
-use crate::{Anchors, Call, Config, LossBatch, LossOutput, Needs, Result, Sample, Samples, Sink};
+use crate::{
+    Anchors, Call, Config, Error, LossBatch, LossOutput, Needs, Result, Sample, Samples, Sink,
+};
 
 /// Proposes samples for anchors.
 pub trait Sampler: Config + Send + Sync + 'static {
@@ -47,8 +49,26 @@ pub trait Filter: Config + Send + Sync + 'static {
     fn prepare(&mut self, _: &Call<'_>) -> Result<()> {
         Ok(())
     }
-    /// Keep or drop, and why.
-    fn judge(&self, sample: &Sample<'_>, call: &Call<'_>) -> Verdict;
+    /// Keep or drop, and why. Implement this one, or [`Filter::judge_all`].
+    fn judge(&self, _: &Sample<'_>, _: &Call<'_>) -> Verdict {
+        Verdict::keep()
+    }
+    /// A verdict for each sample, in order: for a filter that must see them together (duplicates), or that asks a model
+    /// about many at once.
+    ///
+    /// # Errors
+    /// Whatever keeps it from working; the run ends with it.
+    fn judge_all(&self, samples: &Samples<'_>, call: &Call<'_>) -> Result<Vec<Verdict>> {
+        samples
+            .iter()
+            .map(|sample| {
+                if sample.row % 4096 == 4095 && call.is_cancelled() {
+                    return Err(Error::cancelled());
+                }
+                Ok(self.judge(&sample, call))
+            })
+            .collect()
+    }
 }
 
 /// A number to make small, and its gradient.
@@ -123,6 +143,8 @@ pub struct Pool<'a> {
     texts: Strings<'a>,
     scores: &'a [f32],
     probabilities: &'a [f32],
+    initial: &'a [f32],
+    bm25: &'a [f32],
 }
 
 /// One of a [`Pool`].
@@ -140,6 +162,10 @@ pub struct Pair<'a> {
     pub score: f32,
     /// That it is relevant, 0..1, calibrated by the host.
     pub probability: f32,
+    /// The same by the untrained model.
+    pub probability_initial: f32,
+    /// The same by BM25.
+    pub probability_bm25: f32,
 }
 
 impl<'a> Pool<'a> {
@@ -151,6 +177,8 @@ impl<'a> Pool<'a> {
             texts: table.strings("text")?,
             scores: table.f32s("score")?,
             probabilities: table.f32s("probability")?,
+            initial: table.f32s("probability_initial")?,
+            bm25: table.f32s("probability_bm25")?,
         })
     }
 
@@ -163,6 +191,8 @@ impl<'a> Pool<'a> {
             text: self.texts.get(row),
             score: self.scores[row],
             probability: self.probabilities[row],
+            probability_initial: self.initial[row],
+            probability_bm25: self.bm25[row],
         })
     }
 }
