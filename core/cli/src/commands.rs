@@ -128,15 +128,8 @@ fn placed(
         message,
     }) = &error
     {
-        let samples = &experiment.samples;
-        let steps = samples
-            .propose
-            .iter()
-            .chain(samples.augment.iter().map(|one| &one.step))
-            .chain(&samples.filter)
-            .chain(experiment.train.losses.iter().map(|one| &one.step))
-            .chain(experiment.active_learning.iter().map(|one| &one.select));
-        if let Some(step) = steps.into_iter().find(|step| step.name == *plugin) {
+        let steps = experiment.steps();
+        if let Some((_, step)) = steps.into_iter().find(|(_, step)| step.name == *plugin) {
             return Diagnostic::new(
                 Kind::Experiment,
                 format!("`{plugin}` refuses its settings: {message}"),
@@ -171,17 +164,14 @@ fn begin(
     )?)?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
-    let (plan, data) =
+    let (plan, inputs) =
         orchestrator_engine::compile(&experiment, &host).map_err(Error::into_diagnostics)?;
     let folder = run_dir.unwrap_or_else(|| Path::new("runs").join(plan.folder_name()));
-    let origin = Origin {
-        experiment: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-        corpus: experiment.data.corpus.clone(),
-        plugins: experiment.plugins.clone(),
-        lock: lock.clone(),
-    };
-    let run = Run::create(&folder, plan, data, &origin, &source.to_yaml())
-        .map_err(Error::into_diagnostics)?;
+    let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let origin = Origin::of(&experiment, file, lock.clone());
+    let yaml = source.to_yaml(&experiment.files);
+    let run =
+        Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
     drop(host);
     // With its pins, the run's own experiment.yaml can be run again.
     if lock.is_file() {
@@ -236,7 +226,7 @@ fn go(
     })
     .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
     let progress = show::Progress::new(quiet || json);
-    let result = run.execute(host, &|event| progress.event(event), &cancelled);
+    let result = run.execute(host, None, &|event| progress.event(event), &cancelled);
     progress.finish();
     let outcome = result.map_err(explain)?;
     report(&outcome.folder, None)?;

@@ -1,10 +1,12 @@
 //! The experiment as everything after this crate sees it: complete, typed, checked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use orchestrator_data::{Reading, Source};
+use orchestrator_plugin_host::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +25,10 @@ pub struct Experiment {
     pub data: Data,
     /// What is trained.
     pub encoder: Encoder,
+    /// Further models by name, each a model folder: what filters may score by, and the teacher.
+    pub models: BTreeMap<String, PathBuf>,
+    /// The endpoint of plugins that ask a language model.
+    pub chat: Option<Chat>,
     /// How samples come to be.
     pub samples: Samples,
     /// How they are used.
@@ -31,9 +37,36 @@ pub struct Experiment {
     pub active_learning: Option<ActiveLearning>,
     /// What is measured.
     pub evaluate: Evaluate,
+    /// Files that settings name: the setting's value to where the file lies.
+    pub files: BTreeMap<String, PathBuf>,
 }
 
 impl Experiment {
+    /// Every plugin with its kind, in the order of the file.
+    #[must_use]
+    pub fn steps(&self) -> Vec<(Kind, &PluginStep)> {
+        let samples = &self.samples;
+        let losses = &self.train.losses;
+        let select = self.active_learning.iter();
+        let of = |kind| move |step| (kind, step);
+        samples
+            .propose
+            .iter()
+            .map(|one| &one.step)
+            .map(of(Kind::Sampler))
+            .chain(
+                samples
+                    .augment
+                    .iter()
+                    .map(|one| &one.step)
+                    .map(of(Kind::Augmenter)),
+            )
+            .chain(samples.filter.iter().map(of(Kind::Filter)))
+            .chain(losses.iter().map(|one| &one.step).map(of(Kind::Loss)))
+            .chain(select.map(|one| &one.select).map(of(Kind::Selector)))
+            .collect()
+    }
+
     /// Training steps are counted in epochs: how many there are in all stages.
     #[must_use]
     pub fn epochs(&self) -> usize {
@@ -46,6 +79,8 @@ impl Experiment {
 pub struct Data {
     /// Where the documents are from.
     pub corpus: Source,
+    /// Other corpora by name, for samplers that look beyond.
+    pub other: BTreeMap<String, Source>,
     /// Name of the split that is trained on.
     pub train: String,
     /// Share of the training claims held out.
@@ -92,6 +127,8 @@ pub enum RoleFilter {
     Negative,
     /// Both.
     Any,
+    /// The anchors themselves, as if each were a sample of its own.
+    Anchor,
 }
 
 /// An augmenter with what it is given.
@@ -104,11 +141,33 @@ pub struct AugmentStep {
     pub from: RoleFilter,
 }
 
+/// How often a sampler is asked again, with the model as it is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refresh {
+    /// After so many steps.
+    Steps(usize),
+    /// After so many epochs.
+    Epochs(usize),
+}
+
+/// A sampler, and when it is asked again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProposeStep {
+    /// The sampler.
+    #[serde(flatten)]
+    pub step: PluginStep,
+    /// When it is asked again; what it proposed before then leaves the pool.
+    pub refresh: Option<Refresh>,
+}
+
 /// `samples:`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
+    /// How many topics the corpus is said to have, for plugins that compare topics.
+    pub topics: usize,
     /// Samplers, in order.
-    pub propose: Vec<PluginStep>,
+    pub propose: Vec<ProposeStep>,
     /// Augmenters, in order; each sees what was there before it.
     pub augment: Vec<AugmentStep>,
     /// Filters, in order; each sees what the ones before it kept.
@@ -171,6 +230,32 @@ pub struct Stage {
     pub difficulty: Difficulty,
 }
 
+/// A number of first dimensions, and what the losses on them are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Truncation {
+    /// How many.
+    pub dim: usize,
+    /// By how much.
+    pub weight: f64,
+}
+
+/// `chat:`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chat {
+    /// Up to `/v1`, without `/chat/completions`.
+    pub base_url: String,
+    /// Requests at once.
+    pub concurrency: usize,
+    /// How often a request is tried again.
+    pub retries: usize,
+    /// At most so many requests a minute, if bounded.
+    pub requests_per_minute: Option<f64>,
+    /// Seconds a request may take.
+    pub timeout: f64,
+    /// Where answers are kept; `None` = in the user's cache.
+    pub cache: Option<PathBuf>,
+}
+
 /// `train:`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Train {
@@ -186,6 +271,14 @@ pub struct Train {
     pub checkpoint_every: usize,
     /// Losses, weighted and summed.
     pub losses: Vec<LossStep>,
+    /// The model whose scores and embeddings losses may learn from: `initial`, `bm25` (scores only), or one of
+    /// [`Experiment::models`].
+    pub teacher: Option<String>,
+    /// Every loss is computed on these many first dimensions too, each with its weight (Kusupati et al. 2022). Empty: on
+    /// all dimensions only.
+    pub matryoshka: Vec<Truncation>,
+    /// Texts encoded at once with their gradient (GradCache, Gao et al. 2021); `None` = all of the step.
+    pub mini_batch: Option<usize>,
     /// Negatives a positive, by epoch.
     pub negatives_per_positive: Expression,
     /// Where the bands of difficulty part.

@@ -5,15 +5,18 @@
 mod experiment;
 mod expression;
 mod node;
+mod outside;
 mod read;
 mod reader;
 mod schema;
 mod source;
 mod steps;
+mod train;
 
 pub use experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Data, Difficulty, Encoder, Evaluate,
-    Experiment, LossStep, Metric, MetricKind, PluginStep, RoleFilter, Samples, Stage, Train,
+    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Chat, Data, Difficulty, Encoder, Evaluate,
+    Experiment, LossStep, Metric, MetricKind, PluginStep, ProposeStep, Refresh, RoleFilter,
+    Samples, Stage, Train, Truncation,
 };
 pub use expression::Expression;
 pub use schema::schema;

@@ -2,21 +2,22 @@
 //! errors instead of stopping at the first.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use orchestrator_data::{Reading, Source};
+use orchestrator_data::Reading;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind as Problem};
 use orchestrator_plugin_host::{Kind, PluginInfo};
+use serde_json::{Map, Value};
 
 use crate::experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Data as DataSection, Difficulty, Encoder,
-    Evaluate, Experiment, LossStep, Metric, RoleFilter, Samples, Stage, Train,
+    ActiveLearning, Annotator, AugmentStep, Bm25, Data as DataSection, Encoder, Evaluate,
+    Experiment, Metric, PluginStep, ProposeStep, Refresh, RoleFilter, Samples,
 };
-use crate::expression::Expression;
 use crate::node::{Data, Node};
 use crate::reader::{Bound, Fields, Reader};
 use crate::source::relative;
+use crate::steps::{name_of, with_defaults};
 
 pub(crate) fn experiment(
     root: &Node,
@@ -28,6 +29,8 @@ pub(crate) fn experiment(
         looked_in,
         errors: RefCell::default(),
         names: RefCell::default(),
+        files: RefCell::default(),
+        chat: root.get("chat").is_some(),
     };
     let experiment = reader.experiment(root);
     Diagnostics::fail_if_any(reader.errors.take())?;
@@ -41,12 +44,17 @@ pub(crate) fn experiment(
     })
 }
 
-const TOP: [&str; 9] = [
+/// The filter that is there without being named.
+const LEAKAGE: &str = "org.orchestrator.leakage";
+
+const TOP: [&str; 11] = [
     "name",
     "seed",
     "plugins",
     "data",
     "model",
+    "models",
+    "chat",
     "samples",
     "train",
     "active_learning",
@@ -89,13 +97,21 @@ impl Reader<'_> {
         });
         let data = self.data(&top);
         let encoder = self.model(&top);
+        let models = self.models(&top);
+        let chat = self.chat(&top);
         let samples = self.samples(&top);
         let active_learning = self.active_learning(&top);
         let epochs_of_rounds = match &active_learning {
             Some(Some(active)) => active.rounds * active.epochs,
             _ => 0,
         };
-        let train = self.train(&top, epochs_of_rounds);
+        let no_models = BTreeMap::new();
+        let train = self.train(
+            &top,
+            epochs_of_rounds,
+            models.as_ref().unwrap_or(&no_models),
+            encoder.as_ref(),
+        );
         let evaluate = self.evaluate(&top);
         Some(Experiment {
             name: name?,
@@ -103,10 +119,13 @@ impl Reader<'_> {
             plugins: plugins?,
             data: data?,
             encoder: encoder?,
+            models: models?,
+            chat: chat?,
             samples: samples?,
             train: train?,
             active_learning: active_learning?,
             evaluate: evaluate?,
+            files: self.files.take(),
         })
     }
 
@@ -118,15 +137,16 @@ impl Reader<'_> {
         let fields = self.fields(
             node,
             "/data",
-            &["corpus", "train", "validation", "test", "reading"],
+            &["corpus", "other", "train", "validation", "test", "reading"],
         )?;
         let corpus = match fields.get("corpus") {
-            Some(node) => self.corpus(node),
+            Some(node) => self.corpus(node, "/data/corpus"),
             None => {
                 self.missing(&fields, "corpus", "corpus: { format: builtin }");
                 None
             }
         };
+        let other = self.other_corpora(&fields);
         let train = match fields.get("train") {
             Some(node) => self.text(node, "train"),
             None => Some("train".to_owned()),
@@ -170,41 +190,12 @@ impl Reader<'_> {
         );
         Some(DataSection {
             corpus: corpus?,
+            other: other?,
             train: train?,
             validation_share: share?,
             test: test?,
             reading: reading?,
         })
-    }
-
-    fn corpus(&self, node: &Node) -> Option<Source> {
-        let fields = self.fields(node, "/data/corpus", &["format", "path"])?;
-        let Some(format) = fields.get("format") else {
-            self.missing(&fields, "format", "format: scifact");
-            return None;
-        };
-        match self.word_of(format, "format", &[("builtin", true), ("scifact", false)])? {
-            true => {
-                if let Some(path) = fields.get("path") {
-                    self.wrong(path, "the built-in corpus has no `path`");
-                }
-                Some(Source::Builtin)
-            }
-            false => match fields.get("path") {
-                Some(path) => {
-                    self.text(path, "path")?;
-                    relative(path).map(|path| Source::Scifact { path })
-                }
-                None => {
-                    self.missing(
-                        &fields,
-                        "path",
-                        "path: ../data/scifact, the folder of corpus.jsonl",
-                    );
-                    None
-                }
-            },
-        }
     }
 
     fn model(&self, top: &Fields<'_>) -> Option<Encoder> {
@@ -246,8 +237,28 @@ impl Reader<'_> {
             );
             return None;
         };
-        let fields = self.fields(node, "/samples", &["propose", "augment", "filter"])?;
-        let propose = self.steps(&fields, "propose", Kind::Sampler, &[], |_, step| step);
+        let fields = self.fields(
+            node,
+            "/samples",
+            &["topics", "propose", "augment", "filter"],
+        )?;
+        let topics = self.whole(Some(&fields), "topics", 20, 2);
+        let propose = self.steps(
+            &fields,
+            "propose",
+            Kind::Sampler,
+            &["refresh_every"],
+            |own, step| {
+                let refresh = match own.get("refresh_every") {
+                    None => None,
+                    Some(node) => Some(self.refresh(node)?),
+                };
+                Some(ProposeStep {
+                    step: step?,
+                    refresh,
+                })
+            },
+        );
         let augment = self.steps(
             &fields,
             "augment",
@@ -262,6 +273,7 @@ impl Reader<'_> {
                         ("positive", RoleFilter::Positive),
                         ("negative", RoleFilter::Negative),
                         ("any", RoleFilter::Any),
+                        ("anchor", RoleFilter::Anchor),
                     ],
                 );
                 Some(AugmentStep {
@@ -270,241 +282,61 @@ impl Reader<'_> {
                 })
             },
         );
-        let filter = self.steps(&fields, "filter", Kind::Filter, &[], |_, step| step);
+        let filter = self
+            .steps(&fields, "filter", Kind::Filter, &[], |_, step| step)
+            .map(|steps| self.with_leakage(&fields, steps));
         if propose.as_ref().is_some_and(Vec::is_empty) {
             self.missing(&fields, "propose", "propose: [{ explicit_positive: {} }]");
             return None;
         }
         Some(Samples {
+            topics: topics?,
             propose: propose?,
             augment: augment?,
             filter: filter?,
         })
     }
 
-    fn train(&self, top: &Fields<'_>, epochs_of_rounds: usize) -> Option<Train> {
-        let Some(node) = top.get("train") else {
-            self.missing(
-                top,
-                "train",
-                "train: { losses: [{ mnrl: {} }], schedule: [{ epochs: 3 }] }",
-            );
-            return None;
+    /// Nothing of validation and test may leak into training: that filter is there unless the file speaks of it itself,
+    /// be it to switch it off (`leakage: off`).
+    fn with_leakage(&self, samples: &Fields<'_>, mut steps: Vec<PluginStep>) -> Vec<PluginStep> {
+        let Some(plugin) = self.plugin(Kind::Filter, LEAKAGE) else {
+            return steps;
         };
-        let fields = self.fields(
-            node,
-            "/train",
-            &[
-                "batch",
-                "learning_rate",
-                "weight_decay",
-                "warmup",
-                "checkpoint_every",
-                "losses",
-                "ratio",
-                "bands",
-                "schedule",
-            ],
-        )?;
-        let own = Some(&fields);
-        let batch = self.whole(own, "batch", 32, 1);
-        let learning_rate = self.number(
-            own,
-            "learning_rate",
-            0.01,
-            &Bound::new("above 0 and at most 10", |x| x > 0.0 && x <= 10.0),
-        );
-        let weight_decay = self.number(
-            own,
-            "weight_decay",
-            0.0,
-            &Bound::new("at least 0", |x| x >= 0.0),
-        );
-        let warmup = self.number(
-            own,
-            "warmup",
-            0.1,
-            &Bound::new("from 0 to 1", |x| (0.0..=1.0).contains(&x)),
-        );
-        let checkpoint_every = self.whole(own, "checkpoint_every", 50, 1);
-        let losses = self.losses(&fields);
-        let ratio = self.group(&fields, "ratio", &["negatives_per_positive"])?;
-        let schedule = self.schedule(&fields);
-        let epochs = schedule
-            .as_ref()
-            .map_or(1, |stages| stages.iter().map(|stage| stage.epochs).sum());
-        let ratio = match ratio
-            .as_ref()
-            .and_then(|ratio| ratio.get("negatives_per_positive"))
-        {
-            Some(node) => self.ratio(node, epochs + epochs_of_rounds),
-            None => "3".parse().ok(),
-        };
-        let bands = match fields.get("bands") {
-            None => Some(Bands::Terciles),
-            Some(node) => self.bands(node),
-        };
-        Some(Train {
-            batch: batch?,
-            learning_rate: learning_rate?,
-            weight_decay: weight_decay?,
-            warmup: warmup?,
-            checkpoint_every: checkpoint_every?,
-            losses: losses?,
-            negatives_per_positive: ratio?,
-            bands: bands?,
-            schedule: schedule?,
-        })
+        let named = self.items(samples, "filter").into_iter().flatten();
+        let spoken_of = named
+            .filter_map(name_of)
+            .any(|name| name == plugin.id || name == plugin.short());
+        if !spoken_of {
+            steps.push(PluginStep {
+                name: plugin.short().to_owned(),
+                plugin: plugin.id.clone(),
+                settings: with_defaults(Value::Object(Map::new()), &plugin.schema),
+                at: samples.join("filter"),
+            });
+        }
+        steps
     }
 
-    fn losses(&self, fields: &Fields<'_>) -> Option<Vec<LossStep>> {
-        let losses = self.steps(fields, "losses", Kind::Loss, &["weight"], |own, step| {
-            let weight = self.number(
-                Some(own),
-                "weight",
-                1.0,
-                &Bound::new("at least 0", |x| x >= 0.0),
-            );
-            Some(LossStep {
-                step: step?,
-                weight: weight?,
-            })
-        })?;
-        if losses.is_empty() {
-            self.missing(fields, "losses", "losses: [{ mnrl: {} }]");
-            return None;
-        }
-        if losses.iter().map(|loss| loss.weight).sum::<f64>() <= 0.0 {
-            let node = fields.get("losses").unwrap_or(fields.node);
-            self.push(
-                Diagnostic::new(
-                    Problem::Experiment,
-                    "the weights of the losses sum to zero: nothing would be trained",
-                )
-                .at(node.place.location())
-                .help("give at least one loss a weight above 0"),
-            );
-            return None;
-        }
-        Some(losses)
-    }
-
-    fn ratio(&self, node: &Node, epochs: usize) -> Option<Expression> {
-        let text = match &node.data {
-            Data::Text(text) => text.clone(),
-            Data::Integer(value) => value.to_string(),
-            Data::Float(value) => value.to_string(),
-            _ => {
-                self.type_error(
-                    node,
-                    "negatives_per_positive",
-                    "a number or an expression of `epoch`",
-                );
-                return None;
+    /// `50 steps`, `2 epochs`
+    fn refresh(&self, node: &Node) -> Option<Refresh> {
+        let read = |text: &str| {
+            let (number, unit) = text.trim().split_once(' ')?;
+            let number = number.parse::<usize>().ok().filter(|number| *number > 0)?;
+            match unit.trim() {
+                "step" | "steps" => Some(Refresh::Steps(number)),
+                "epoch" | "epochs" => Some(Refresh::Epochs(number)),
+                _ => None,
             }
         };
-        match text.parse::<Expression>() {
-            Ok(expression) => {
-                for epoch in 0..epochs {
-                    let value = expression.at(epoch);
-                    if !(value.is_finite() && (0.0..=1000.0).contains(&value)) {
-                        self.wrong(
-                            node,
-                            format!(
-                                "`{text}` is {value} in epoch {epoch}; it must be from 0 to 1000"
-                            ),
-                        );
-                        return None;
-                    }
-                }
-                Some(expression)
-            }
-            Err(why) => {
-                self.push(
-                    Diagnostic::new(
-                        Problem::Experiment,
-                        format!("`{text}` is not an expression of `epoch`"),
-                    )
-                    .at(node.place.location())
-                    .note(why)
-                    .help("for example \"3 * (1 + 0.2 * epoch)\""),
-                );
-                None
-            }
-        }
-    }
-
-    fn bands(&self, node: &Node) -> Option<Bands> {
-        let numbers: Option<Vec<f64>> = match &node.data {
-            Data::Text(text) if text == "terciles" => return Some(Bands::Terciles),
-            Data::List(items) => items
-                .iter()
-                .map(|item| match item.data {
-                    Data::Integer(value) => Some(value as f64),
-                    Data::Float(value) => Some(value),
-                    _ => None,
-                })
-                .collect(),
+        let refresh = match &node.data {
+            Data::Text(text) => read(text),
             _ => None,
         };
-        match numbers.as_deref() {
-            Some([low, high]) if low < high => Some(Bands::Bounds(*low, *high)),
-            _ => {
-                self.type_error(
-                    node,
-                    "bands",
-                    "`terciles`, or two rising difficulties such as [0.4, 0.7]",
-                );
-                None
-            }
+        if refresh.is_none() {
+            self.type_error(node, "refresh_every", "such as `50 steps` or `2 epochs`");
         }
-    }
-
-    fn schedule(&self, fields: &Fields<'_>) -> Option<Vec<Stage>> {
-        let items = self.items(fields, "schedule")?;
-        if fields.get("schedule").is_none() {
-            return Some(vec![Stage {
-                epochs: 3,
-                difficulty: Difficulty::Any,
-            }]);
-        }
-        if items.is_empty() {
-            self.missing(
-                fields,
-                "schedule",
-                "schedule: [{ epochs: 3, difficulty: any }]",
-            );
-            return None;
-        }
-        items
-            .iter()
-            .enumerate()
-            .map(|(place, item)| {
-                let stage = self.fields(
-                    item,
-                    &format!("/train/schedule/{place}"),
-                    &["epochs", "difficulty"],
-                )?;
-                let epochs = self.whole(Some(&stage), "epochs", 1, 1);
-                let difficulty = self.word(
-                    Some(&stage),
-                    "difficulty",
-                    Difficulty::Any,
-                    &[
-                        ("easy", Difficulty::Easy),
-                        ("medium", Difficulty::Medium),
-                        ("hard", Difficulty::Hard),
-                        ("any", Difficulty::Any),
-                    ],
-                );
-                Some(Stage {
-                    epochs: epochs?,
-                    difficulty: difficulty?,
-                })
-            })
-            .collect::<Vec<Option<Stage>>>()
-            .into_iter()
-            .collect()
+        refresh
     }
 
     #[allow(clippy::option_option)] // Absent, and wrong, are two things.

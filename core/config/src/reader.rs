@@ -1,6 +1,7 @@
 //! What reading any part of an experiment needs: fields of a group, typed values within bounds, and all errors collected.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use orchestrator_diagnostics::{Diagnostic, Kind as Problem, nearest};
@@ -13,6 +14,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) looked_in: &'a [PathBuf],
     pub(crate) errors: RefCell<Vec<Diagnostic>>,
     pub(crate) names: RefCell<Vec<String>>,
+    pub(crate) files: RefCell<BTreeMap<String, PathBuf>>,
+    pub(crate) chat: bool,
 }
 
 /// The keys of a group, each looked up once.

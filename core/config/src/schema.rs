@@ -9,6 +9,11 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
     let text = json!({ "type": "string" });
     let positive = json!({ "type": "integer", "minimum": 1 });
     let share = json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 });
+    let corpus = group(json!({
+        "format": { "enum": ["builtin", "scifact"] },
+        "path": described(&text, "The folder of corpus.jsonl and claims_NAME.jsonl."),
+        "fields": { "type": "array", "items": { "enum": orchestrator_data::BUILTIN_FIELDS }, "description": "Of the built-in corpus; all if not given." },
+    }));
     let steps =
         |kind: Kind, own: Value| json!({ "type": "array", "items": step(plugins, kind, &own) });
     json!({
@@ -22,10 +27,8 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             "seed": described(&json!({ "type": "integer", "minimum": 0, "default": 13 }), "What every random choice is derived from."),
             "plugins": described(&json!({ "type": "array", "items": text }), "Plugin libraries, or folders of them, beside those shipped. Each must be pinned: orchestrator plugin trust FILE."),
             "data": group(json!({
-                "corpus": group(json!({
-                    "format": { "enum": ["builtin", "scifact"] },
-                    "path": described(&text, "The folder of corpus.jsonl and claims_NAME.jsonl."),
-                })),
+                "corpus": corpus,
+                "other": described(&json!({ "type": "object", "additionalProperties": corpus }), "Other corpora by name, for samplers that look beyond."),
                 "train": described(&json!({ "type": "string", "default": "train" }), "The split that is trained on."),
                 "validation": group(json!({ "from": text, "share": share })),
                 "test": described(&text, "The split that is scored, never chosen on."),
@@ -40,9 +43,19 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                     })) })),
                 ] },
             })),
+            "models": described(&json!({ "type": "object", "additionalProperties": text }), "Further models by name, each a model folder: for filters that score by a model, and the teacher."),
+            "chat": described(&group(json!({
+                "base_url": described(&text, "Up to /v1. The key comes from OPENAI_API_KEY."),
+                "concurrency": described(&positive, "Requests at once."),
+                "retries": { "type": "integer", "minimum": 0, "default": 5 },
+                "requests_per_minute": { "type": "number", "exclusiveMinimum": 0 },
+                "timeout": { "type": "number", "exclusiveMinimum": 0, "default": 60, "description": "Seconds a request may take." },
+                "cache": described(&text, "Where answers are kept, so that a re-run asks nothing again."),
+            })), "The OpenAI-compatible endpoint of plugins that ask a language model."),
             "samples": group(json!({
-                "propose": steps(Kind::Sampler, json!({})),
-                "augment": steps(Kind::Augmenter, json!({ "from": { "enum": ["positive", "negative", "any"], "default": "positive", "description": "Which samples it is given." } })),
+                "topics": { "type": "integer", "minimum": 2, "default": 20, "description": "How many topics the corpus is said to have." },
+                "propose": steps(Kind::Sampler, json!({ "refresh_every": { "type": "string", "pattern": "^[0-9]+ (steps?|epochs?)$", "description": "Asks the sampler again so often, with the model as it is then: `50 steps`, `2 epochs`." } })),
+                "augment": steps(Kind::Augmenter, json!({ "from": { "enum": ["positive", "negative", "any", "anchor"], "default": "positive", "description": "Which samples it is given." } })),
                 "filter": steps(Kind::Filter, json!({})),
             })),
             "train": group(json!({
@@ -52,6 +65,9 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "warmup": { "type": "number", "minimum": 0, "maximum": 1, "default": 0.1 },
                 "checkpoint_every": described(&positive, "Steps between two checkpoints."),
                 "losses": steps(Kind::Loss, json!({ "weight": { "type": "number", "minimum": 0, "default": 1 } })),
+                "teacher": described(&text, "The model that losses may learn from: initial, bm25, or one under `models:`."),
+                "matryoshka": { "type": "array", "items": { "oneOf": [ positive, group(json!({ "dim": positive, "weight": { "type": "number", "exclusiveMinimum": 0 } })) ] }, "description": "First dimensions that every loss is computed on too." },
+                "mini_batch": described(&positive, "Texts encoded at once with their gradient (GradCache)."),
                 "ratio": group(json!({ "negatives_per_positive": { "type": ["string", "number"], "default": "3", "description": "A number, or an expression of `epoch`." } })),
                 "bands": { "oneOf": [ { "const": "terciles" }, { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 } ] },
                 "schedule": { "type": "array", "minItems": 1, "items": group(json!({
@@ -108,6 +124,7 @@ fn step(plugins: &[&PluginInfo], kind: Kind, own: &Value) -> Value {
     }
     json!({ "oneOf": [
         { "enum": names },
+        { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": { "enum": [false, "off"] } },
         { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false, "properties": properties },
     ] })
 }

@@ -1,5 +1,6 @@
 //! The experiment file as written: extended, overridden, substituted, but not yet understood.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -81,23 +82,52 @@ impl Source {
         self.root.at(pointer).place.location()
     }
 
-    /// The tree as YAML: one file that says the same wherever it lies, its paths absolute.
+    /// The tree as YAML: one file that says the same wherever it lies, its paths absolute. `files` are those that settings
+    /// name, by the settings' values.
     #[must_use]
-    pub fn to_yaml(&self) -> String {
+    pub fn to_yaml(&self, files: &BTreeMap<String, PathBuf>) -> String {
         let mut tree = self.root.to_json();
         if let Some(plugins) = tree.get_mut("plugins") {
             *plugins = serde_json::json!(self.plugins());
         }
-        if let (Some(given), Some(place)) =
-            (self.root.get("data"), tree.pointer_mut("/data/corpus/path"))
-            && let Some(path) = given
-                .get("corpus")
-                .and_then(|corpus| corpus.get("path"))
-                .and_then(relative)
-        {
-            *place = serde_json::json!(path);
+        let mut pointers = vec!["/data/corpus/path".to_owned(), "/chat/cache".to_owned()];
+        for (group, inner) in [("/data/other", "/path"), ("/models", "")] {
+            if let Data::Map(entries) = &self.root.at(group).data
+                && tree.pointer(group).is_some()
+            {
+                let keys = entries.iter().map(|entry| &entry.key);
+                pointers.extend(keys.map(|key| format!("{group}/{key}{inner}")));
+            }
+        }
+        for pointer in pointers {
+            if let Some(place) = tree.pointer_mut(&pointer)
+                && let Some(path) = relative(self.root.at(&pointer))
+            {
+                *place = serde_json::json!(path);
+            }
+        }
+        if let Some(samples) = tree.get_mut("samples") {
+            make_absolute(samples, files);
         }
         serde_yaml::to_string(&tree).unwrap_or_default()
+    }
+}
+
+/// Puts the files' paths in place of the texts that name them.
+fn make_absolute(tree: &mut serde_json::Value, files: &BTreeMap<String, PathBuf>) {
+    match tree {
+        serde_json::Value::String(text) => {
+            if let Some(path) = files.get(text) {
+                *tree = serde_json::json!(path);
+            }
+        }
+        serde_json::Value::Array(items) => {
+            items.iter_mut().for_each(|one| make_absolute(one, files))
+        }
+        serde_json::Value::Object(map) => {
+            map.values_mut().for_each(|one| make_absolute(one, files))
+        }
+        _ => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plugins in an experiment: found by name, their settings checked by their own schemas, defaults filled in.
 
 use orchestrator_diagnostics::{Diagnostic, Kind as Problem, nearest};
-use orchestrator_plugin_host::{Kind, PluginInfo};
+use orchestrator_plugin_host::{Kind, PluginInfo, service};
 use serde_json::{Map, Value};
 
 use crate::experiment::PluginStep;
@@ -21,6 +21,9 @@ impl<'a> Reader<'a> {
         let mut steps = Vec::new();
         let mut complete = true;
         for (place, item) in self.items(fields, key)?.iter().enumerate() {
+            if is_off(item) {
+                continue;
+            }
             let path = format!("{}/{place}", fields.join(key));
             match self
                 .step(item, &path, kind, own)
@@ -107,13 +110,28 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.names.borrow_mut().push(name.clone());
+        let asks = |service: &str| plugin.services.iter().any(|one| one == service);
+        if asks(service::CHAT) && !self.chat {
+            self.push(
+                Diagnostic::new(
+                    Problem::Experiment,
+                    format!("`{given}` asks a language model, and the experiment names no endpoint"),
+                )
+                .at(place.location())
+                .help("for example chat: { base_url: \"${OPENAI_BASE_URL}\" }; the key comes from OPENAI_API_KEY"),
+            );
+            return None;
+        }
         let step = self
             .settings(plugin, settings, &fields, own)
-            .map(|settings| PluginStep {
-                name,
-                plugin: plugin.id.clone(),
-                settings,
-                at,
+            .map(|settings| {
+                self.files_of(&settings, &plugin.schema, fields.node);
+                PluginStep {
+                    name,
+                    plugin: plugin.id.clone(),
+                    settings,
+                    at,
+                }
             });
         Some((fields, step))
     }
@@ -304,6 +322,30 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// `NAME: off` leaves a step out: for files that extend others, and for `--set`.
+fn is_off(item: &Node) -> bool {
+    match &item.data {
+        Data::Map(entries) => match entries.as_slice() {
+            [entry] => match &entry.value.data {
+                Data::Bool(value) => !value,
+                Data::Text(text) => text == "off",
+                _ => false,
+            },
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The name of the plugin that a list item gives.
+pub(crate) fn name_of(item: &Node) -> Option<&str> {
+    match &item.data {
+        Data::Text(name) => Some(name),
+        Data::Map(entries) => entries.first().map(|entry| entry.key.as_str()),
+        _ => None,
+    }
+}
+
 /// `/margin/relative` of an instance is `/properties/margin/properties/relative` of its schema.
 fn schema_pointer(pointer: &str) -> String {
     pointer
@@ -313,7 +355,7 @@ fn schema_pointer(pointer: &str) -> String {
         .collect()
 }
 
-fn with_defaults(mut value: Value, schema: &Value) -> Value {
+pub(crate) fn with_defaults(mut value: Value, schema: &Value) -> Value {
     if let (Some(map), Some(properties)) = (value.as_object_mut(), schema["properties"].as_object())
     {
         for (key, property) in properties {

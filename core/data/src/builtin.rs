@@ -25,29 +25,39 @@ macro_rules! field {
     };
 }
 
-const FIELDS: [[(&str, &str); 2]; 4] = [
+/// The fields it has.
+pub const FIELDS: [&str; 4] = [
+    "biomedicine",
+    "cognition_society",
+    "ecology_climate",
+    "materials_physics",
+];
+
+const FILES: [[(&str, &str); 2]; 4] = [
     field!("biomedicine"),
     field!("cognition_society"),
     field!("ecology_climate"),
     field!("materials_physics"),
 ];
 
-fn files(which: usize) -> Vec<File> {
+fn files(which: usize, fields: &[String]) -> Vec<File> {
     FIELDS
         .iter()
-        .map(|field| File {
+        .zip(&FILES)
+        .filter(|(name, _)| fields.is_empty() || fields.iter().any(|one| one == *name))
+        .map(|(_, field)| File {
             path: field[which].0.into(),
             text: field[which].1.to_owned(),
         })
         .collect()
 }
 
-/// Its abstracts.
-pub(crate) fn corpora() -> Vec<File> {
-    files(0)
+/// Abstracts of these fields; of all where none is named.
+pub(crate) fn corpora(fields: &[String]) -> Vec<File> {
+    files(0, fields)
 }
 
-/// Its claims, of all splits.
-pub(crate) fn claims() -> Vec<File> {
-    files(1)
+/// Claims of these fields, of all splits.
+pub(crate) fn claims(fields: &[String]) -> Vec<File> {
+    files(1, fields)
 }

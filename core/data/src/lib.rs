@@ -11,14 +11,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-pub use loader::load;
+pub use builtin::FIELDS as BUILTIN_FIELDS;
+pub use loader::{load, load_documents};
 
 /// Where a corpus is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "format", rename_all = "snake_case")]
 pub enum Source {
     /// The fictional mini corpus inside the executable.
-    Builtin,
+    Builtin {
+        /// Which of its fields; empty = all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<String>,
+    },
     /// A folder in SciFact's format: `corpus.jsonl`, `claims_NAME.jsonl`.
     Scifact {
         /// The folder.

@@ -26,7 +26,7 @@ pub(crate) struct File {
 pub fn load(source: &Source, train: &str, test: Option<&str>) -> Result<Dataset, Diagnostics> {
     let mut errors = Errors::default();
     let (corpora, claims) = match source {
-        Source::Builtin => {
+        Source::Builtin { fields } => {
             let known: BTreeSet<&str> = ["train", "dev", "test"].into();
             for split in std::iter::once(train).chain(test) {
                 if !known.contains(split) {
@@ -40,14 +40,14 @@ pub fn load(source: &Source, train: &str, test: Option<&str>) -> Result<Dataset,
                 }
             }
             let of = |split: &str, part| {
-                builtin::claims()
+                builtin::claims(fields)
                     .into_iter()
                     .map(move |file| (file, part, Some(split.to_owned())))
                     .collect()
             };
             let mut claims: Vec<_> = of(train, Split::Train);
             claims.extend(test.map(|split| of(split, Split::Test)).unwrap_or_default());
-            (builtin::corpora(), claims)
+            (builtin::corpora(fields), claims)
         }
         Source::Scifact { path } => {
             let corpora = errors.read(&path.join("corpus.jsonl"), path);
@@ -96,6 +96,29 @@ pub fn load(source: &Source, train: &str, test: Option<&str>) -> Result<Dataset,
         judgements,
         fingerprint,
     })
+}
+
+/// Loads the documents of a corpus alone, with the SHA-256 of the bytes they were read from.
+///
+/// # Errors
+/// All that is wrong with the file, each with its line.
+pub fn load_documents(source: &Source) -> Result<(Vec<Document>, String), Diagnostics> {
+    let mut errors = Errors::default();
+    let corpora: Vec<File> = match source {
+        Source::Builtin { fields } => builtin::corpora(fields),
+        Source::Scifact { path } => errors
+            .read(&path.join("corpus.jsonl"), path)
+            .into_iter()
+            .collect(),
+    };
+    Diagnostics::fail_if_any(std::mem::take(&mut errors.found))?;
+    let fingerprint = fingerprint(corpora.iter().map(|file| file.text.as_bytes()));
+    let (documents, _) = read_documents(&corpora, &mut errors);
+    if errors.found.is_empty() && documents.is_empty() {
+        errors.push(empty("the corpus holds no documents", corpora.first()));
+    }
+    Diagnostics::fail_if_any(errors.found)?;
+    Ok((documents, fingerprint))
 }
 
 fn empty(what: &str, file: Option<&File>) -> Diagnostic {

@@ -10,6 +10,7 @@ use orchestrator_store::Role;
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::making::Knowledge;
+use crate::mining::Moment;
 use crate::progress::Event;
 use crate::retrieval::{Bm25Index, DenseIndex};
 use crate::training::Model;
@@ -272,8 +273,12 @@ impl Driver<'_> {
             let instance = self.create(Kind::Selector, &active.select)?;
             let table = pool_table(self.data, &questions);
             let judgements = knowledge.table(self.data);
-            let context =
-                self.context(number, &active.select.name, Some(&index), Some(&judgements));
+            let moment = Moment {
+                index: Some(&index),
+                judgements: Some(&judgements),
+                ..Moment::default()
+            };
+            let context = self.context(number, &active.select.name, moment);
             let chosen = instance.select(&context, &table, active.budget)?;
             let answers: Vec<_> = chosen
                 .iter()

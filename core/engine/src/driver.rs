@@ -18,7 +18,8 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 use crate::lent::Lent;
 use crate::making::{self};
-use crate::plan::{self, Plan};
+use crate::mining::Occasion;
+use crate::plan::Plan;
 use crate::progress::{Event, Observer};
 use crate::retrieval::DenseIndex;
 use crate::seed::seed;
@@ -34,7 +35,7 @@ pub(crate) struct Driver<'r> {
     pub(crate) observer: Observer<'r>,
     pub(crate) cancelled: &'r AtomicBool,
     pub(crate) reading: Reading,
-    pub(crate) lent: Lent,
+    pub(crate) lent: Arc<Lent<'r>>,
     /// Tokens of every document and anchor, once there is a tokeniser.
     pub(crate) documents: Vec<Tokens>,
     pub(crate) anchors: Vec<Tokens>,
@@ -53,6 +54,8 @@ pub(crate) struct Standing {
     pub(crate) asked: BTreeSet<(usize, usize)>,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
+    /// Steps trained so far.
+    pub(crate) steps: u64,
     /// The best validation score so far with its model's name.
     pub(crate) best: Option<(f64, String)>,
 }
@@ -118,21 +121,26 @@ impl Driver<'_> {
             hidden,
             asked: BTreeSet::new(),
             epochs: 0,
+            steps: 0,
             best: None,
         };
-        let pool = self.mine(&model, &standing, 0, 0)?;
+        let pool = self.mine(&model, &standing, Occasion::Initial)?;
         let schedule = self.experiment.train.schedule.clone();
-        self.train(&mut model, &pool, &schedule, &mut standing)?;
+        self.train(&mut model, pool, &schedule, &mut standing)?;
         if let Some(active) = self.experiment.active_learning.clone() {
             for round in 1..=active.rounds {
                 let first = self.next;
                 self.ask(&model, &mut standing, round)?;
-                let pool = self.mine(&model, &standing, round, first)?;
+                let occasion = Occasion::Round {
+                    number: round,
+                    first,
+                };
+                let pool = self.mine(&model, &standing, occasion)?;
                 let stage = Stage {
                     epochs: active.epochs,
                     difficulty: orchestrator_config::Difficulty::Any,
                 };
-                self.train(&mut model, &pool, &[stage], &mut standing)?;
+                self.train(&mut model, pool, &[stage], &mut standing)?;
             }
         }
         let steps = model.step;
@@ -180,7 +188,7 @@ impl Driver<'_> {
                 data_fingerprint: &plan.data_fingerprint,
                 plan: &text,
             })?;
-            for (used, (_, step)) in plan.plugins.iter().zip(plan::steps(&plan.experiment)) {
+            for (used, (_, step)) in plan.plugins.iter().zip(plan.experiment.steps()) {
                 tick.add_plugin(&store::Plugin {
                     name: &used.name,
                     id: &used.id,

@@ -1,17 +1,18 @@
 //! Training: stages, epochs, blocks of steps.
 
-use orchestrator_config::Stage;
-use orchestrator_plugin_host::{Context, Kind, Services};
+use orchestrator_config::{ProposeStep, Refresh, Stage};
+use orchestrator_plugin_host::Kind;
 use orchestrator_store as store;
 use orchestrator_train::LinearSchedule;
 
 use crate::batches::{self, Epoch};
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
+use crate::mining::Occasion;
 use crate::pool::Pool;
 use crate::progress::Event;
 use crate::seed::seed;
-use crate::training::{self, Model, WeightedLoss};
+use crate::training::{self, Model, Recipe, WeightedLoss};
 
 impl Driver<'_> {
     pub(crate) fn losses(&self) -> Result<Vec<WeightedLoss>, Error> {
@@ -32,7 +33,7 @@ impl Driver<'_> {
     pub(crate) fn train(
         &mut self,
         model: &mut Model,
-        pool: &Pool,
+        mut pool: Pool,
         stages: &[Stage],
         standing: &mut Standing,
     ) -> Result<(), Error> {
@@ -52,10 +53,11 @@ impl Driver<'_> {
                 planned.push((stage, epoch));
             }
         }
-        let steps_of = |epoch: Epoch| batches::epoch(pool, experiment.seed, train.batch, epoch);
+        let steps_of =
+            |pool: &Pool, epoch: Epoch| batches::epoch(pool, experiment.seed, train.batch, epoch);
         let total = planned
             .iter()
-            .map(|(_, epoch)| steps_of(*epoch).0.len() as u64)
+            .map(|(_, epoch)| steps_of(&pool, *epoch).0.len() as u64)
             .sum();
         let schedule = LinearSchedule {
             peak: train.learning_rate,
@@ -64,20 +66,79 @@ impl Driver<'_> {
         };
         let mut done = 0u64;
         for (stage, epoch) in planned {
-            let (steps, shortfall) = steps_of(epoch);
+            let (mut steps, mut shortfall) = steps_of(&pool, epoch);
             self.stage(format!(
                 "train: epoch {}, {} negatives",
                 epoch.number + 1,
                 stage.difficulty.name()
             ));
-            for block in steps.chunks(train.checkpoint_every) {
-                self.tick_steps(model, pool, block, &schedule, done, (epoch, shortfall))?;
-                done += block.len() as u64;
+            let mut place = 0;
+            while place < steps.len() {
+                let length = self
+                    .steps_to_refresh(standing.steps)
+                    .min(train.checkpoint_every)
+                    .min(steps.len() - place);
+                let block = &steps[place..place + length];
+                self.tick_steps(model, &pool, block, &schedule, done, (epoch, shortfall))?;
+                place += length;
+                done += length as u64;
+                standing.steps += length as u64;
+                let due = self.due_after_step(standing.steps);
+                if !due.is_empty() {
+                    pool = self.refresh(model, standing, &due)?;
+                    // The order of the turns is the seed's: what follows is dealt from the new pool.
+                    (steps, shortfall) = steps_of(&pool, epoch);
+                }
             }
             standing.epochs += 1;
+            let due = self.due_after_epoch(standing.epochs);
+            if !due.is_empty() {
+                pool = self.refresh(model, standing, &due)?;
+            }
             self.tick_epoch(model, standing)?;
         }
         Ok(())
+    }
+
+    /// Steps until a sampler is due; no fewer than one.
+    fn steps_to_refresh(&self, steps: u64) -> usize {
+        let of = |propose: &ProposeStep| match propose.refresh {
+            Some(Refresh::Steps(every)) => every - (steps % every as u64) as usize,
+            _ => usize::MAX,
+        };
+        let propose = &self.experiment.samples.propose;
+        propose.iter().map(of).min().unwrap_or(usize::MAX)
+    }
+
+    /// Places of the samplers that are asked again after so many steps.
+    fn due_after_step(&self, steps: u64) -> Vec<usize> {
+        self.due(|refresh| matches!(refresh, Refresh::Steps(every) if steps.is_multiple_of(every as u64)))
+    }
+
+    /// Places of the samplers that are asked again after so many epochs.
+    fn due_after_epoch(&self, epochs: usize) -> Vec<usize> {
+        self.due(
+            |refresh| matches!(refresh, Refresh::Epochs(every) if epochs.is_multiple_of(every)),
+        )
+    }
+
+    fn due(&self, is_due: impl Fn(Refresh) -> bool) -> Vec<usize> {
+        let propose = self.experiment.samples.propose.iter().enumerate();
+        propose
+            .filter(|(_, one)| one.refresh.is_some_and(&is_due))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
+    /// Asks the samplers that are due with the model as it is now.
+    fn refresh(
+        &mut self,
+        model: &Model,
+        standing: &Standing,
+        due: &[usize],
+    ) -> Result<Pool, Error> {
+        let steps = standing.steps;
+        self.mine(model, standing, Occasion::Refresh { due, steps })
     }
 
     /// A block of steps and the checkpoint after it.
@@ -102,11 +163,13 @@ impl Driver<'_> {
             let rate = schedule.rate(done + offset);
             let step = model.step;
             let experiment_seed = self.experiment.seed;
-            let record = training::step(model, pool, samples, &losses, rate, |name| Context {
-                step,
-                seed: seed(experiment_seed, name, &[u64::from(number), step]),
-                services: Services::default(),
-            })?;
+            let seed_of = |name: &str| seed(experiment_seed, name, &[u64::from(number), step]);
+            let recipe = Recipe {
+                losses: &losses,
+                matryoshka: &self.experiment.train.matryoshka,
+                mini_batch: self.experiment.train.mini_batch,
+            };
+            let record = training::step(model, pool, samples, &recipe, rate, seed_of)?;
             self.show(Event::Advance {
                 done: done + offset + 1,
                 total: schedule.total,

@@ -66,6 +66,12 @@ impl From<Diagnostics> for Error {
     }
 }
 
+impl From<Diagnostic> for Error {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Diagnostics(diagnostic.into())
+    }
+}
+
 impl Error {
     /// As the user is told it.
     #[must_use]

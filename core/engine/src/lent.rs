@@ -1,29 +1,48 @@
-//! What plugins are lent and what does not change during a run: tables, the lexical index, other corpora, files.
+//! What plugins are lent: tables, indexes, topics, files, models by name. Most of it does not change during a run.
 
-use orchestrator_data::{Dataset, Split};
-use orchestrator_plugin_host::Table;
+use std::collections::BTreeMap;
+
+use orchestrator_config::Experiment;
+use orchestrator_data::{Dataset, Document, Split};
+use orchestrator_model::StaticEncoder;
+use orchestrator_plugin_host::{ChatEndpoint, Files, NamedModels, Table, dot};
 
 use crate::making;
-use crate::retrieval::Bm25Index;
+use crate::retrieval::{Bm25Index, embed};
 
 /// Made once a run.
-pub(crate) struct Lent {
+pub(crate) struct Lent<'r> {
     pub corpus: Table,
     pub held_out: Table,
     pub bm25: Bm25Index,
+    pub corpora: Vec<(String, Table)>,
+    pub files: Files,
+    pub models: BTreeMap<String, StaticEncoder>,
+    pub chat: Option<&'r dyn ChatEndpoint>,
 }
 
-impl Lent {
-    pub fn of(data: &Dataset, bm25: orchestrator_config::Bm25) -> Self {
-        let texts: Vec<String> = data
-            .documents
-            .iter()
-            .map(orchestrator_data::Document::full_text)
-            .collect();
+impl<'r> Lent<'r> {
+    pub fn of(
+        data: &Dataset,
+        experiment: &Experiment,
+        other: Vec<(String, Vec<Document>)>,
+        models: BTreeMap<String, StaticEncoder>,
+        files: Files,
+        chat: Option<&'r dyn ChatEndpoint>,
+    ) -> Self {
+        let texts: Vec<String> = data.documents.iter().map(Document::full_text).collect();
+        let bm25 = experiment.evaluate.bm25;
         Self {
             corpus: making::corpus_table(&data.documents),
             held_out: held_out(data),
             bm25: Bm25Index::build(&texts, bm25.k1, bm25.b),
+            corpora: other
+                .into_iter()
+                .map(|(name, documents)| (name, making::corpus_table(&documents)))
+                .collect(),
+            files,
+            models,
+            chat,
         }
     }
 }
@@ -40,4 +59,59 @@ fn held_out(data: &Dataset) -> Table {
         .strings("split", anchors.iter().map(|anchor| anchor.split.name()))
         .strings("text", anchors.iter().map(|anchor| anchor.text.as_str()))
         .seal()
+}
+
+/// The models there are at a moment, by name.
+pub(crate) struct Models<'m> {
+    pub current: &'m StaticEncoder,
+    pub initial: &'m StaticEncoder,
+    pub bm25: &'m Bm25Index,
+    pub further: &'m BTreeMap<String, StaticEncoder>,
+}
+
+impl Models<'_> {
+    /// The encoder of that name; `bm25` has none.
+    pub fn encoder(&self, name: &str) -> Option<&StaticEncoder> {
+        match name {
+            "current" => Some(self.current),
+            "initial" => Some(self.initial),
+            other => self.further.get(other),
+        }
+    }
+}
+
+impl NamedModels for Models<'_> {
+    fn knows(&self, model: &str) -> bool {
+        model == "bm25" || self.encoder(model).is_some()
+    }
+
+    fn score(&self, model: &str, pairs: &[(&str, &str)]) -> Option<Vec<f32>> {
+        use rayon::prelude::*;
+        if model == "bm25" {
+            let score = |(query, text): &(&str, &str)| self.bm25.score_text(query, text);
+            return Some(pairs.par_iter().map(score).collect());
+        }
+        let encoder = self.encoder(model)?;
+        // Texts stand in many pairs: each is encoded once.
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut texts: Vec<&str> = Vec::new();
+        for text in pairs.iter().flat_map(|(query, text)| [*query, *text]) {
+            places.entry(text).or_insert_with(|| {
+                texts.push(text);
+                texts.len() - 1
+            });
+        }
+        let embeddings = embed(encoder, &texts);
+        let dim = encoder.dim();
+        let of = |text: &str| {
+            let place = places[text] * dim;
+            &embeddings[place..place + dim]
+        };
+        Some(
+            pairs
+                .iter()
+                .map(|(query, text)| dot(of(query), of(text)))
+                .collect(),
+        )
+    }
 }

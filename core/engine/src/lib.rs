@@ -20,6 +20,6 @@ mod seed;
 mod training;
 
 pub use error::Error;
-pub use plan::{Origin, Plan, PluginUsed, compile};
+pub use plan::{Inputs, Origin, Plan, PluginUsed, compile};
 pub use progress::{Event, Observer};
 pub use run::{Outcome, Run};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use orchestrator_config::Bands;
 use orchestrator_data::{Dataset, Document, Judgement, Reading, Split};
 use orchestrator_plugin_host::{Candidate, Role as PluginRole, Table};
-use orchestrator_store::{Provenance, Role, Sample, SampleView, Tick, sample_id};
+use orchestrator_store::{Provenance, Role, Sample, SampleId, SampleView, Tick, sample_id};
 
 use crate::error::Error;
 use crate::retrieval::DenseIndex;
@@ -199,20 +199,64 @@ pub(crate) fn samples_table(data: &Dataset, samples: &[&SampleView]) -> Table {
         .seal()
 }
 
+/// Anchors as samples of their own, for augmenters that work on them.
+pub(crate) fn as_samples<'d>(
+    data: &Dataset,
+    anchors: impl Iterator<Item = &'d usize>,
+) -> Vec<SampleView> {
+    anchors
+        .map(|&anchor| {
+            let text = data.anchors[anchor].text.clone();
+            SampleView {
+                id: sample_id(&data.anchors[anchor].id, &text, Role::Positive),
+                anchor,
+                text,
+                role: Role::Positive,
+                label: 1.0,
+                weight: 1.0,
+                document: None,
+                parent: None,
+                fixed_difficulty: None,
+                source: "anchor".to_owned(),
+                score: None,
+                kept: true,
+                tick: 0,
+                similarity: None,
+                difficulty: None,
+                band: None,
+            }
+        })
+        .collect()
+}
+
+fn role_of(candidate: &Candidate) -> Role {
+    match candidate.role {
+        PluginRole::Positive => Role::Positive,
+        PluginRole::Negative => Role::Negative,
+    }
+}
+
+fn id_of(data: &Dataset, candidate: &Candidate) -> SampleId {
+    let anchor = &data.anchors[candidate.anchor].id;
+    sample_id(anchor, &candidate.text, role_of(candidate))
+}
+
+/// The samples that candidates become.
+pub(crate) fn ids(data: &Dataset, candidates: &[Candidate]) -> BTreeSet<SampleId> {
+    candidates.iter().map(|one| id_of(data, one)).collect()
+}
+
 /// Writes what a plugin emitted. `parents` are the samples it was given, if it made them out of samples.
 pub(crate) fn write_candidates(
     tick: &Tick<'_>,
     data: &Dataset,
     source: &str,
     candidates: &[Candidate],
-    parents: &[&SampleView],
+    parents: Option<&[&SampleView]>,
 ) -> Result<(), Error> {
     for one in candidates {
-        let role = match one.role {
-            PluginRole::Positive => Role::Positive,
-            PluginRole::Negative => Role::Negative,
-        };
-        let id = sample_id(&data.anchors[one.anchor].id, &one.text, role);
+        let role = role_of(one);
+        let id = id_of(data, one);
         tick.add_sample(&Sample {
             id,
             anchor: one.anchor,
@@ -221,7 +265,7 @@ pub(crate) fn write_candidates(
             label: one.label,
             weight: one.weight,
             document: one.document,
-            parent: one.parent.map(|row| parents[row].id),
+            parent: parents.and_then(|parents| Some(parents[one.parent?].id)),
             difficulty: one.difficulty,
         })?;
         tick.add_provenance(&Provenance {

@@ -1,8 +1,9 @@
-//! How the pool comes to be: propose, augment, judge, score; once at the beginning and after each round of answers.
+//! How the pool comes to be: propose, augment, judge, score; at the beginning, after each round of answers, and whenever a
+//! sampler is asked again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orchestrator_config::RoleFilter;
+use orchestrator_config::{AugmentStep, PluginStep, RoleFilter};
 use orchestrator_model::Tokens;
 use orchestrator_plugin_host::{Context, Kind, Services, Table};
 use orchestrator_store as store;
@@ -10,6 +11,7 @@ use orchestrator_store::{Role, SampleView};
 
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
+use crate::lent::Models;
 use crate::making::{self, Knowledge, Scale};
 use crate::pool::Pool;
 use crate::progress::Event;
@@ -17,151 +19,272 @@ use crate::retrieval::DenseIndex;
 use crate::seed::seed;
 use crate::training::Model;
 
+/// Why the pool is made or made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion<'o> {
+    /// The beginning.
+    Initial,
+    /// After a round of answers, the first tick of which is `first`.
+    Round { number: usize, first: u32 },
+    /// These samplers are due, after so many steps.
+    Refresh { due: &'o [usize], steps: u64 },
+}
+
+impl Occasion<'_> {
+    /// Names the version of the model that scores the pool.
+    fn name(self) -> String {
+        match self {
+            Self::Initial => "initial".to_owned(),
+            Self::Round { number, .. } => format!("round-{number}"),
+            Self::Refresh { steps, .. } => format!("step-{steps}"),
+        }
+    }
+}
+
+/// What a call is lent of what changes: the model, what is known, what is in the pool.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Moment<'c> {
+    pub index: Option<&'c DenseIndex<'c>>,
+    pub models: Option<&'c Models<'c>>,
+    pub judgements: Option<&'c Table>,
+    pub pool: Option<&'c Table>,
+}
+
 impl Driver<'_> {
-    /// Propose, augment, judge, score: what is in the pool after round `round`. Samples from tick `first` on are new.
+    /// Propose, augment, judge, score: what is in the pool from now on.
     pub(crate) fn mine(
         &mut self,
         model: &Model,
         standing: &Standing,
-        round: usize,
-        first: u32,
+        occasion: Occasion<'_>,
     ) -> Result<Pool, Error> {
         let experiment = self.experiment;
         let knowledge = Knowledge::of(self.data, self.reading, &standing.hidden);
         let judgements = knowledge.table(self.data);
         let anchors = knowledge.anchors(self.data);
         let index = self.index(model);
-        for step in &experiment.samples.propose {
-            self.stage(format!("propose: {}", step.name));
-            let Some(number) = self.begin()? else {
+        let lent = self.lent.clone();
+        let models = Models {
+            current: &model.encoder,
+            initial: &model.initial,
+            bm25: &lent.bm25,
+            further: &lent.models,
+        };
+        let moment = Moment {
+            index: Some(&index),
+            models: Some(&models),
+            judgements: Some(&judgements),
+            pool: None,
+        };
+        let (first, again) = match occasion {
+            Occasion::Initial => (0, false),
+            Occasion::Round { first, .. } => (first, true),
+            Occasion::Refresh { .. } => (self.next, true),
+        };
+        for (place, propose) in experiment.samples.propose.iter().enumerate() {
+            if matches!(occasion, Occasion::Refresh { due, .. } if !due.contains(&place)) {
                 continue;
-            };
-            let instance = self.create(Kind::Sampler, step)?;
-            let table = making::anchors_table(self.data, &anchors);
-            let show = |done, total, _: &str| self.show(Event::Advance { done, total });
-            let context = Context {
-                step: model.step,
-                seed: seed(experiment.seed, &step.name, &[u64::from(number)]),
-                services: Services {
-                    corpus: Some(&self.lent.corpus),
-                    bm25: Some(&self.lent.bm25),
-                    held_out: Some(&self.lent.held_out),
-                    judgements: Some(&judgements),
-                    model: Some(&index),
-                    cancelled: Some(self.cancelled),
-                    progress: Some(&show),
-                    ..Services::default()
-                },
-            };
-            let proposed = instance.propose(&context, &table, &anchors)?;
-            let data = self.data;
-            self.write(number, "propose", &step.name, |tick| {
-                for (what, n) in &proposed.counts {
-                    tick.add_metric(None, &format!("{}/{what}", step.name), *n as f64)?;
-                }
-                making::write_candidates(tick, data, &step.name, &proposed.candidates, &[])
-            })?;
+            }
+            // What a sampler with `refresh_every` proposed before is replaced; what others did stays.
+            let anew = again && propose.refresh.is_some();
+            self.propose(model, &propose.step, &anchors, moment, anew)?;
         }
-        for augment in &experiment.samples.augment {
-            let step = &augment.step;
-            self.stage(format!("augment: {}", step.name));
-            let Some(number) = self.begin()? else {
-                continue;
-            };
-            let instance = self.create(Kind::Augmenter, step)?;
-            let views = self.new_samples(number, first)?;
-            let given: Vec<&SampleView> = views
-                .iter()
-                .filter(|view| match augment.from {
-                    RoleFilter::Positive => view.role == Role::Positive,
-                    RoleFilter::Negative => view.role == Role::Negative,
-                    RoleFilter::Any => true,
-                })
-                .collect();
-            let table = making::samples_table(self.data, &given);
-            let of_given: BTreeSet<usize> = given.iter().map(|view| view.anchor).collect();
-            let context = self.context(number, &step.name, Some(&index), Some(&judgements));
-            let proposed = instance.augment(&context, &table, &of_given)?;
-            let data = self.data;
-            self.write(number, "augment", &step.name, |tick| {
-                for (what, n) in &proposed.counts {
-                    tick.add_metric(None, &format!("{}/{what}", step.name), *n as f64)?;
-                }
-                making::write_candidates(tick, data, &step.name, &proposed.candidates, &given)
-            })?;
+        if !matches!(occasion, Occasion::Refresh { .. }) {
+            for augment in &experiment.samples.augment {
+                self.augment(augment, &anchors, moment, first)?;
+            }
         }
+        let pool = self.kept_before(first)?;
         for step in &experiment.samples.filter {
-            self.stage(format!("judge: {}", step.name));
-            let Some(number) = self.begin()? else {
-                continue;
+            let moment = Moment {
+                pool: Some(&pool),
+                ..moment
             };
-            let instance = self.create(Kind::Filter, step)?;
-            let views = self.new_samples(number, first)?;
-            // What an earlier filter dropped is not asked about again.
-            let given: Vec<&SampleView> = views.iter().filter(|view| view.kept).collect();
-            let table = making::samples_table(self.data, &given);
-            let context = self.context(number, &step.name, Some(&index), Some(&judgements));
-            instance.prepare(&context)?;
-            let verdicts = instance.judge(&context, &table)?;
-            self.write(number, "judge", &step.name, |tick| {
-                for (view, verdict) in given.iter().zip(&verdicts) {
-                    tick.add_verdict(&store::Verdict {
-                        sample: view.id,
-                        filter: &step.name,
-                        keep: verdict.keep,
-                        score: verdict.score,
-                        reason: &verdict.reason,
-                    })?;
-                }
-                Ok(())
-            })?;
+            self.judge(step, moment, first)?;
         }
         let relevant = knowledge.relevant(self.data);
-        self.drop_revealed(round, &relevant)?;
-        let last = self.score(model, &index, round, &relevant)?;
-        let pool = Pool::load(&self.store, last, self.data, &model.encoder, relevant)?;
+        if let Occasion::Round { .. } = occasion {
+            self.drop_revealed(&relevant)?;
+        }
+        let last = self.score(model, &index, &occasion.name(), &relevant)?;
+        let mut pool = Pool::load(&self.store, last, self.data, &model.encoder, relevant)?;
+        if let Some(teacher) = &experiment.train.teacher {
+            pool.teach(&models, teacher, self.data);
+        }
         self.check_pool(&pool)?;
         Ok(pool)
     }
 
+    /// Asks a sampler. `anew`: what it proposed before leaves the pool, unless it proposes it again.
+    fn propose(
+        &mut self,
+        model: &Model,
+        step: &PluginStep,
+        anchors: &BTreeSet<usize>,
+        moment: Moment<'_>,
+        anew: bool,
+    ) -> Result<(), Error> {
+        self.stage(format!("propose: {}", step.name));
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        let instance = self.create(Kind::Sampler, step)?;
+        let table = making::anchors_table(self.data, anchors);
+        let show = |done, total, _: &str| self.show(Event::Advance { done, total });
+        let mut context = self.context(number, &step.name, moment);
+        context.step = model.step;
+        context.services.progress = Some(&show);
+        let proposed = instance.propose(&context, &table, anchors)?;
+        let before = self.store.live_of(&step.name, number)?;
+        let data = self.data;
+        let kind = if anew { "refresh" } else { "propose" };
+        self.write(number, kind, &step.name, |tick| {
+            for (what, n) in &proposed.counts {
+                tick.add_metric(None, &format!("{}/{what}", step.name), *n as f64)?;
+            }
+            if anew {
+                let now = making::ids(data, &proposed.candidates);
+                let stayed = now.intersection(&before).count();
+                for (what, n) in [
+                    ("entered", now.len() - stayed),
+                    ("left", before.len() - stayed),
+                    ("stayed", stayed),
+                ] {
+                    tick.add_metric(None, &format!("{}/{what}", step.name), n as f64)?;
+                }
+            }
+            making::write_candidates(tick, data, &step.name, &proposed.candidates, None)
+        })
+    }
+
+    /// Gives an augmenter the samples that came since tick `first`, or the anchors it has made nothing of yet.
+    fn augment(
+        &mut self,
+        augment: &AugmentStep,
+        anchors: &BTreeSet<usize>,
+        moment: Moment<'_>,
+        first: u32,
+    ) -> Result<(), Error> {
+        let step = &augment.step;
+        self.stage(format!("augment: {}", step.name));
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        let instance = self.create(Kind::Augmenter, step)?;
+        let views = if augment.from == RoleFilter::Anchor {
+            let done = self.store.samples(number - 1)?;
+            let done: BTreeSet<usize> = done
+                .iter()
+                .filter(|view| view.source == step.name)
+                .map(|view| view.anchor)
+                .collect();
+            making::as_samples(self.data, anchors.difference(&done))
+        } else {
+            self.new_samples(number, first)?
+        };
+        let given: Vec<&SampleView> = views
+            .iter()
+            .filter(|view| match augment.from {
+                RoleFilter::Positive => view.role == Role::Positive,
+                RoleFilter::Negative => view.role == Role::Negative,
+                RoleFilter::Any | RoleFilter::Anchor => true,
+            })
+            .collect();
+        let table = making::samples_table(self.data, &given);
+        let of_given: BTreeSet<usize> = given.iter().map(|view| view.anchor).collect();
+        let show = |done, total, _: &str| self.show(Event::Advance { done, total });
+        let mut context = self.context(number, &step.name, moment);
+        context.services.progress = Some(&show);
+        let proposed = instance.augment(&context, &table, &of_given)?;
+        let data = self.data;
+        let parents = (augment.from != RoleFilter::Anchor).then_some(given.as_slice());
+        self.write(number, "augment", &step.name, |tick| {
+            for (what, n) in &proposed.counts {
+                tick.add_metric(None, &format!("{}/{what}", step.name), *n as f64)?;
+            }
+            making::write_candidates(tick, data, &step.name, &proposed.candidates, parents)
+        })
+    }
+
+    /// Asks a filter about the samples that came since tick `first` and that the filters before it kept.
+    fn judge(&mut self, step: &PluginStep, moment: Moment<'_>, first: u32) -> Result<(), Error> {
+        self.stage(format!("judge: {}", step.name));
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        let instance = self.create(Kind::Filter, step)?;
+        let views = self.new_samples(number, first)?;
+        let given: Vec<&SampleView> = views.iter().filter(|view| view.kept).collect();
+        let table = making::samples_table(self.data, &given);
+        let context = self.context(number, &step.name, moment);
+        instance.prepare(&context)?;
+        let verdicts = instance.judge(&context, &table)?;
+        self.write(number, "judge", &step.name, |tick| {
+            for (view, verdict) in given.iter().zip(&verdicts) {
+                tick.add_verdict(&store::Verdict {
+                    sample: view.id,
+                    filter: &step.name,
+                    keep: verdict.keep,
+                    score: verdict.score,
+                    reason: &verdict.reason,
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What a call is given: its seed, and everything there is to lend.
     pub(crate) fn context<'c>(
         &'c self,
         number: u32,
         name: &str,
-        index: Option<&'c DenseIndex<'c>>,
-        judgements: Option<&'c Table>,
+        moment: Moment<'c>,
     ) -> Context<'c> {
+        let lent = &*self.lent;
         Context {
             step: 0,
             seed: seed(self.experiment.seed, name, &[u64::from(number)]),
             services: Services {
-                corpus: Some(&self.lent.corpus),
-                bm25: Some(&self.lent.bm25),
-                held_out: Some(&self.lent.held_out),
-                judgements,
-                model: index.map(|index| index as &dyn orchestrator_plugin_host::CurrentModel),
+                corpus: Some(&lent.corpus),
+                judgements: moment.judgements,
+                model: moment
+                    .index
+                    .map(|index| index as &dyn orchestrator_plugin_host::CurrentModel),
+                bm25: Some(&lent.bm25),
+                corpora: Some(&lent.corpora),
+                held_out: Some(&lent.held_out),
+                pool: moment.pool,
+                files: Some(&lent.files),
+                models: moment
+                    .models
+                    .map(|models| models as &dyn orchestrator_plugin_host::NamedModels),
+                chat: lent.chat,
                 cancelled: Some(self.cancelled),
                 ..Services::default()
             },
         }
     }
 
+    /// The samples kept that came before tick `first`, for filters that compare with them.
+    fn kept_before(&self, first: u32) -> Result<Table, Error> {
+        let mut views = match first {
+            0 => Vec::new(),
+            first => self.store.samples(first - 1)?,
+        };
+        views.retain(|view| view.kept);
+        Ok(making::samples_table(
+            self.data,
+            &views.iter().collect::<Vec<_>>(),
+        ))
+    }
+
     /// The samples that are there before tick `number` and came at tick `first` or later.
     pub(crate) fn new_samples(&self, number: u32, first: u32) -> Result<Vec<SampleView>, Error> {
-        let mut views = self.store.samples(number - 1)?;
-        views.retain(|view| view.tick >= first);
-        Ok(views)
+        Ok(self.store.samples_since(first, number - 1)?)
     }
 
     /// What an annotator called relevant cannot stay a negative.
-    pub(crate) fn drop_revealed(
-        &mut self,
-        round: usize,
-        relevant: &BTreeMap<usize, BTreeSet<usize>>,
-    ) -> Result<(), Error> {
-        if round == 0 {
-            return Ok(());
-        }
+    fn drop_revealed(&mut self, relevant: &BTreeMap<usize, BTreeSet<usize>>) -> Result<(), Error> {
         let Some(number) = self.begin()? else {
             return Ok(());
         };
@@ -196,7 +319,7 @@ impl Driver<'_> {
         &mut self,
         model: &Model,
         index: &DenseIndex<'_>,
-        round: usize,
+        name: &str,
         relevant: &BTreeMap<usize, BTreeSet<usize>>,
     ) -> Result<u32, Error> {
         self.stage("score");
@@ -263,11 +386,6 @@ impl Driver<'_> {
             .copied()
             .zip(measured.iter().copied().zip(bands))
             .collect();
-        let name = if round == 0 {
-            "initial".to_owned()
-        } else {
-            format!("round-{round}")
-        };
         let mean = |places: &[usize]| {
             let sum: f64 = places
                 .iter()
@@ -282,7 +400,7 @@ impl Driver<'_> {
             of_positive.len(),
             negatives.len()
         )));
-        self.write(number, "score", &name, |tick| {
+        self.write(number, "score", name, |tick| {
             for (place, sample) in pool.samples.iter().enumerate() {
                 let (difficulty, band) = of_negative
                     .get(&place)
@@ -290,7 +408,7 @@ impl Driver<'_> {
                     .unwrap_or_default();
                 tick.add_score(&store::Score {
                     sample: sample.view.id,
-                    model: &name,
+                    model: name,
                     similarity: similarities[place],
                     difficulty,
                     band,
@@ -336,7 +454,7 @@ impl Driver<'_> {
             let needs = self.create(Kind::Loss, &loss.step)?.needs()?;
             let lacks = if needs.negatives && negatives == 0 {
                 "negatives"
-            } else if needs.teacher {
+            } else if needs.teacher && self.experiment.train.teacher.is_none() {
                 "teacher scores"
             } else {
                 continue;

@@ -1,13 +1,16 @@
 //! The plan: an experiment with everything that could change its result nailed down.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orchestrator_config::{Experiment, PluginStep};
-use orchestrator_data::{Dataset, Source};
-use orchestrator_plugin_host::{Host, Kind, PluginInfo};
+use orchestrator_config::{Chat, Experiment};
+use orchestrator_data::{Dataset, Document, Source};
+use orchestrator_diagnostics::{Diagnostic, Kind};
+use orchestrator_model::StaticEncoder;
+use orchestrator_plugin_host::{Files, Host, Kind as PluginKind, PluginInfo};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::driver::sha256;
 use crate::error::Error;
 
 /// What a run is a function of.
@@ -19,6 +22,8 @@ pub struct Plan {
     pub experiment: Experiment,
     /// SHA-256 of corpus and claims.
     pub data_fingerprint: String,
+    /// SHA-256 of everything else that was read: other corpora, further models, files of settings.
+    pub pins: BTreeMap<String, String>,
     /// In the order of the experiment.
     pub plugins: Vec<PluginUsed>,
 }
@@ -31,7 +36,7 @@ pub struct PluginUsed {
     /// Its id.
     pub id: String,
     /// What it does.
-    pub kind: Kind,
+    pub kind: PluginKind,
     /// Its version.
     pub version: String,
     /// SHA-256 of its library.
@@ -39,12 +44,20 @@ pub struct PluginUsed {
 }
 
 /// Where a run's inputs lie: what `resume` needs beside the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// The experiment file.
     pub experiment: PathBuf,
     /// Where the corpus is from, its path absolute.
     pub corpus: Source,
+    /// The other corpora, their paths absolute.
+    pub other: BTreeMap<String, Source>,
+    /// The further models.
+    pub models: BTreeMap<String, PathBuf>,
+    /// The files that settings name.
+    pub files: BTreeMap<String, PathBuf>,
+    /// The endpoint.
+    pub chat: Option<Chat>,
     /// Further plugin libraries, absolute.
     pub plugins: Vec<PathBuf>,
     /// The lock file that pins them, absolute.
@@ -52,6 +65,33 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Of an experiment.
+    #[must_use]
+    pub fn of(experiment: &Experiment, file: PathBuf, lock: PathBuf) -> Self {
+        Self {
+            experiment: file,
+            corpus: experiment.data.corpus.clone(),
+            other: experiment.data.other.clone(),
+            models: experiment.models.clone(),
+            files: experiment.files.clone(),
+            chat: experiment.chat.clone(),
+            plugins: experiment.plugins.clone(),
+            lock,
+        }
+    }
+
+    /// The experiment of a plan with its places put back.
+    #[must_use]
+    pub fn placed(&self, plan: &Plan) -> Experiment {
+        let mut experiment = plan.experiment.clone();
+        experiment.data.corpus = self.corpus.clone();
+        experiment.data.other.clone_from(&self.other);
+        experiment.models.clone_from(&self.models);
+        experiment.files.clone_from(&self.files);
+        experiment.chat.clone_from(&self.chat);
+        experiment
+    }
+
     /// Of the run in `folder`.
     ///
     /// # Errors
@@ -64,41 +104,62 @@ impl Origin {
     }
 }
 
-/// Every plugin step of an experiment with its kind, in order.
-pub(crate) fn steps(experiment: &Experiment) -> Vec<(Kind, &PluginStep)> {
-    let samples = &experiment.samples;
-    let mut steps: Vec<(Kind, &PluginStep)> = Vec::new();
-    steps.extend(samples.propose.iter().map(|step| (Kind::Sampler, step)));
-    steps.extend(
-        samples
-            .augment
-            .iter()
-            .map(|one| (Kind::Augmenter, &one.step)),
-    );
-    steps.extend(samples.filter.iter().map(|step| (Kind::Filter, step)));
-    steps.extend(
-        experiment
-            .train
-            .losses
-            .iter()
-            .map(|one| (Kind::Loss, &one.step)),
-    );
-    steps.extend(
-        experiment
-            .active_learning
-            .iter()
-            .map(|active| (Kind::Selector, &active.select)),
-    );
-    steps
+/// What a run works on: read once, pinned by the plan.
+pub struct Inputs {
+    /// Corpus, claims and judgements.
+    pub data: Dataset,
+    /// The other corpora.
+    pub other: Vec<(String, Vec<Document>)>,
+    /// The further models.
+    pub models: BTreeMap<String, StaticEncoder>,
+    /// The files that settings name.
+    pub files: Files,
 }
 
 /// Loads the data and pins the plugins.
 ///
 /// # Errors
-/// If the data cannot be read or a plugin is gone.
-pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Dataset), Error> {
+/// If something cannot be read or a plugin is gone.
+pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), Error> {
     let data = load(experiment)?;
-    let plugins = steps(experiment)
+    let mut pins = BTreeMap::new();
+    let mut other = Vec::new();
+    for (name, source) in &experiment.data.other {
+        let (documents, fingerprint) = orchestrator_data::load_documents(source)?;
+        pins.insert(format!("data.other.{name}"), fingerprint);
+        other.push((name.clone(), documents));
+    }
+    let mut models = BTreeMap::new();
+    for (name, path) in &experiment.models {
+        let encoder = StaticEncoder::load(path).map_err(|error| {
+            Diagnostic::new(Kind::Data, error.to_string())
+                .note(format!("it is the model `{name}` of the experiment"))
+                .help("give the folder `model` of a run")
+        })?;
+        let table: Vec<u8> = encoder
+            .table()
+            .iter()
+            .flat_map(|one| one.to_le_bytes())
+            .collect();
+        let pieces = [encoder.tokenizer_json().as_bytes(), table.as_slice()];
+        pins.insert(
+            format!("models.{name}"),
+            orchestrator_data::fingerprint(pieces),
+        );
+        models.insert(name.clone(), encoder);
+    }
+    let mut files = Files::new();
+    for (name, path) in &experiment.files {
+        let bytes = std::fs::read(path).map_err(|why| {
+            Diagnostic::new(Kind::Data, format!("cannot read `{}`", path.display()))
+                .note(why.to_string())
+                .help("a setting of the experiment names this file")
+        })?;
+        pins.insert(format!("file {name}"), sha256(&bytes));
+        files.insert(name.clone(), bytes);
+    }
+    let plugins = experiment
+        .steps()
         .into_iter()
         .map(|(kind, step)| {
             let info: &PluginInfo = host
@@ -116,19 +177,43 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Dataset), 
             })
         })
         .collect::<Result<_, Error>>()?;
-    // Where things lie is no part of the plan: the same run elsewhere has the same plan. See `Origin`.
-    let mut placeless = experiment.clone();
-    placeless.plugins.clear();
-    if let Source::Scifact { path } = &mut placeless.data.corpus {
-        *path = path.file_name().map(PathBuf::from).unwrap_or_default();
-    }
     let plan = Plan {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        experiment: placeless,
+        experiment: placeless(experiment),
         data_fingerprint: data.fingerprint.clone(),
+        pins,
         plugins,
     };
-    Ok((plan, data))
+    let inputs = Inputs {
+        data,
+        other,
+        models,
+        files,
+    };
+    Ok((plan, inputs))
+}
+
+/// Where things lie is no part of the plan: the same run elsewhere has the same plan. See [`Origin`].
+fn placeless(experiment: &Experiment) -> Experiment {
+    fn shorten(path: &mut PathBuf) {
+        *path = path.file_name().map(PathBuf::from).unwrap_or_default();
+    }
+    let mut placeless = experiment.clone();
+    placeless.plugins.clear();
+    let corpora =
+        std::iter::once(&mut placeless.data.corpus).chain(placeless.data.other.values_mut());
+    for source in corpora {
+        if let Source::Scifact { path } = source {
+            shorten(path);
+        }
+    }
+    placeless.models.values_mut().for_each(shorten);
+    placeless.files.values_mut().for_each(shorten);
+    if let Some(chat) = &mut placeless.chat {
+        chat.base_url.clear();
+        chat.cache = None;
+    }
+    placeless
 }
 
 /// The data of an experiment, its validation share held out.
@@ -155,11 +240,7 @@ impl Plan {
     /// The folder a run of it gets by default: name and a short hash of the plan.
     #[must_use]
     pub fn folder_name(&self) -> String {
-        let digest = Sha256::digest(self.to_json().as_bytes());
-        let short: String = digest[..4]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{}-{short}", self.experiment.name)
+        let hash = sha256(self.to_json().as_bytes());
+        format!("{}-{}", self.experiment.name, &hash[..8])
     }
 }

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_data::Dataset;
 use orchestrator_model::{StaticEncoder, Tokens};
+use orchestrator_plugin_host::NamedModels as _;
 use orchestrator_store::{Role, SampleView, Store};
 
 use crate::error::Error;
+use crate::lent::Models;
+use crate::retrieval::embed;
 
 /// A distinct text of the pool or of its anchors.
 pub(crate) struct PoolText {
@@ -34,6 +37,16 @@ pub(crate) struct Pool {
     positive_texts: BTreeMap<usize, BTreeSet<usize>>,
     /// Anchor number to its known relevant documents.
     relevant: BTreeMap<usize, BTreeSet<usize>>,
+    pub teacher: Option<Teaching>,
+}
+
+/// What the experiment's teacher makes of the pool.
+pub(crate) struct Teaching {
+    /// A score for each sample.
+    pub scores: Vec<f32>,
+    /// Unit-length embeddings of the texts, `[texts, dim]`; empty, with `dim` 0, where the teacher has none.
+    pub embeddings: Vec<f32>,
+    pub dim: usize,
 }
 
 fn normalised(text: &str) -> String {
@@ -109,7 +122,34 @@ impl Pool {
             anchor_text,
             positive_texts,
             relevant,
+            teacher: None,
         })
+    }
+
+    /// Asks the teacher about every sample and every text.
+    pub fn teach(&mut self, models: &Models<'_>, teacher: &str, data: &Dataset) {
+        let of_anchor = |sample: &PoolSample| data.anchors[sample.view.anchor].text.as_str();
+        let pairs: Vec<(&str, &str)> = self
+            .samples
+            .iter()
+            .map(|sample| (of_anchor(sample), sample.view.text.as_str()))
+            .collect();
+        let scores = models.score(teacher, &pairs).unwrap_or_default();
+        let (mut embeddings, mut dim) = (Vec::new(), 0);
+        if let Some(encoder) = models.encoder(teacher) {
+            let mut contents = vec![""; self.texts.len()];
+            for (sample, &(anchor, text)) in self.samples.iter().zip(&pairs) {
+                contents[self.anchor_text[&sample.view.anchor]] = anchor;
+                contents[sample.text] = text;
+            }
+            embeddings = embed(encoder, &contents);
+            dim = encoder.dim();
+        }
+        self.teacher = Some(Teaching {
+            scores,
+            embeddings,
+            dim,
+        });
     }
 
     /// Whether a text is a known positive of an anchor, by its document or by its words.

@@ -1,24 +1,27 @@
 //! The run: a folder, a plan, a store; begun or opened again, and brought to its end.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use orchestrator_data::Dataset;
-use orchestrator_plugin_host::Host;
+use orchestrator_config::Experiment;
+use orchestrator_plugin_host::{ChatEndpoint, Host};
 use orchestrator_store::Store;
 
 use crate::driver::{Driver, file_error};
 use crate::error::Error;
 use crate::lent::Lent;
-use crate::plan::{self, Origin, Plan};
+use crate::plan::{self, Inputs, Origin, Plan};
 use crate::progress::Observer;
 
 /// A run on its way.
 pub struct Run {
     folder: PathBuf,
     plan: Plan,
-    data: Dataset,
+    /// The plan's, with its places.
+    experiment: Experiment,
+    inputs: Inputs,
     store: Store,
 }
 
@@ -49,7 +52,7 @@ impl Run {
     pub fn create(
         folder: &Path,
         plan: Plan,
-        data: Dataset,
+        inputs: Inputs,
         origin: &Origin,
         experiment_yaml: &str,
     ) -> Result<Self, Error> {
@@ -81,8 +84,9 @@ impl Run {
         }
         Ok(Self {
             folder: folder.to_owned(),
+            experiment: origin.placed(&plan),
             plan,
-            data,
+            inputs,
             store: Store::open(&folder.join("store.db"))?,
         })
     }
@@ -101,9 +105,8 @@ impl Run {
             return Err(Error::NotARun(folder.to_owned(), "store.db"));
         }
         let store = Store::open(&folder.join("store.db"))?;
-        let mut experiment = recorded.experiment.clone();
-        experiment.data.corpus = Origin::read(folder)?.corpus;
-        let (now, data) = plan::compile(&experiment, host)?;
+        let experiment = Origin::read(folder)?.placed(&recorded);
+        let (now, inputs) = plan::compile(&experiment, host)?;
         if now.version != recorded.version {
             return Err(Error::Changed(format!(
                 "it was begun by orchestrator {}, this is {}",
@@ -114,6 +117,15 @@ impl Run {
             return Err(Error::Changed(
                 "the data have changed since it began".to_owned(),
             ));
+        }
+        if let Some((what, _)) = recorded
+            .pins
+            .iter()
+            .find(|(what, hash)| now.pins.get(*what) != Some(*hash))
+        {
+            return Err(Error::Changed(format!(
+                "`{what}` has changed since it began"
+            )));
         }
         for (then, now) in recorded.plugins.iter().zip(&now.plugins) {
             if then.sha256 != now.sha256 {
@@ -126,7 +138,8 @@ impl Run {
         Ok(Self {
             folder: folder.to_owned(),
             plan: recorded,
-            data,
+            experiment,
+            inputs,
             store,
         })
     }
@@ -137,13 +150,20 @@ impl Run {
         &self.plan
     }
 
-    /// Goes to the end, from wherever it is.
+    /// The experiment, with its places.
+    #[must_use]
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// Goes to the end, from wherever it is. `chat` is the endpoint that plugins are lent, if the experiment names one.
     ///
     /// # Errors
     /// On the first thing that fails; what was completed stays.
     pub fn execute(
         self,
         host: &Host,
+        chat: Option<&dyn ChatEndpoint>,
         observer: Observer<'_>,
         cancelled: &AtomicBool,
     ) -> Result<Outcome, Error> {
@@ -153,16 +173,24 @@ impl Run {
             if last.is_some() { "resume" } else { "start" },
             &self.plan.version,
         )?;
-        let experiment = self.plan.experiment.clone();
+        let experiment = self.experiment;
+        let data = self.inputs.data;
         let mut driver = Driver {
-            lent: Lent::of(&self.data, experiment.evaluate.bm25),
+            lent: Arc::new(Lent::of(
+                &data,
+                &experiment,
+                self.inputs.other,
+                self.inputs.models,
+                self.inputs.files,
+                chat,
+            )),
             documents: Vec::new(),
             anchors: Vec::new(),
             reading: experiment.data.reading,
             experiment: &experiment,
             folder: self.folder.clone(),
             plan: &self.plan,
-            data: &self.data,
+            data: &data,
             host,
             store: self.store,
             observer,

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orchestrator_model::{StaticEncoder, Tokens};
-use orchestrator_plugin_host::{Batch, Context, Instance};
+use orchestrator_config::Truncation;
+use orchestrator_model::{Forward, Gradient, StaticEncoder, Tokens};
+use orchestrator_plugin_host::{Batch, Context, Instance, Services, dot};
 use orchestrator_store::{Role, SampleId};
 use orchestrator_train::{AdamW, Checkpoint};
 
@@ -104,8 +105,8 @@ pub(crate) struct StepRecord {
     pub uses: Vec<(SampleId, Option<f32>)>,
 }
 
-/// The batch a loss sees, with the tokens of its texts and the sample of each row.
-fn assemble<'p>(pool: &'p Pool, samples: &StepSamples) -> (Batch, Vec<&'p Tokens>, Vec<usize>) {
+/// The batch a loss sees, with the pool's texts it is over and the sample of each row.
+fn assemble(pool: &Pool, samples: &StepSamples) -> (Batch, Vec<usize>, Vec<usize>) {
     let mut texts: Vec<usize> = Vec::new();
     let mut places: BTreeMap<usize, u32> = BTreeMap::new();
     let mut place_of = |text: usize, texts: &mut Vec<usize>| {
@@ -166,48 +167,86 @@ fn assemble<'p>(pool: &'p Pool, samples: &StepSamples) -> (Batch, Vec<&'p Tokens
                 .map(|&text| u8::from(pool.knows_relevant(*anchor, text))),
         );
     }
-    let tokens = texts.iter().map(|&text| &pool.texts[text].tokens).collect();
-    (batch, tokens, rows)
+    (batch, texts, rows)
 }
 
-/// Takes one step.
+/// How a step is taken.
+pub(crate) struct Recipe<'r> {
+    pub losses: &'r [WeightedLoss],
+    /// First dimensions that the losses are computed on; empty = all.
+    pub matryoshka: &'r [Truncation],
+    /// Texts encoded at once with their gradient; `None` = all.
+    pub mini_batch: Option<usize>,
+}
+
+/// Takes one step. `seed_of` gives the seed of a loss by its name.
 pub(crate) fn step(
     model: &mut Model,
     pool: &Pool,
     samples: &StepSamples,
-    losses: &[WeightedLoss],
+    recipe: &Recipe<'_>,
     rate: f64,
-    context: impl Fn(&str) -> Context<'static>,
+    seed_of: impl Fn(&str) -> u64,
 ) -> Result<StepRecord, Error> {
-    let (mut batch, tokens, rows) = assemble(pool, samples);
-    let forward = model.encoder.forward(&tokens)?;
+    let (mut batch, texts, rows) = assemble(pool, samples);
+    let tokens: Vec<&Tokens> = texts.iter().map(|&text| &pool.texts[text].tokens).collect();
+    let teacher = pool.teacher.as_ref().map(|teacher| {
+        batch.row_teacher = rows.iter().map(|&row| teacher.scores[row]).collect();
+        let of = |text: &usize| {
+            let place = text * teacher.dim;
+            &teacher.embeddings[place..place + teacher.dim]
+        };
+        let embeddings: Vec<f32> = texts.iter().flat_map(of).copied().collect();
+        (teacher.dim, embeddings)
+    });
+    let mut pass = Pass::begin(&model.encoder, &tokens, recipe.mini_batch)?;
     batch.dim = model.encoder.dim();
-    batch.embeddings = forward.embeddings()?;
-    let mut gradient = vec![0.0f32; batch.embeddings.len()];
-    let mut row_losses: Vec<Option<f64>> = vec![None; rows.len()];
-    let mut record = StepRecord {
-        loss: 0.0,
-        parts: Vec::new(),
-        uses: Vec::new(),
+    batch.embeddings = pass.embeddings()?;
+    let services = Services {
+        teacher: teacher
+            .as_ref()
+            .filter(|(dim, _)| *dim > 0)
+            .map(|(dim, embeddings)| (*dim, embeddings.as_slice())),
+        ..Services::default()
     };
-    for loss in losses {
-        let result = loss
-            .instance
-            .forward(&context(loss.instance.name()), &batch)?;
-        record.loss += loss.weight * result.loss;
-        record
-            .parts
-            .push((loss.instance.name().to_owned(), result.loss));
-        for (sum, value) in gradient.iter_mut().zip(&result.gradient) {
-            *sum += loss.weight as f32 * value;
-        }
-        for (sum, value) in row_losses.iter_mut().zip(&result.rows) {
-            if let Some(value) = value {
-                *sum = Some(sum.unwrap_or(0.0) + loss.weight * f64::from(*value));
-            }
-        }
+    let mut sum = LossSum {
+        record: StepRecord {
+            loss: 0.0,
+            parts: Vec::new(),
+            uses: Vec::new(),
+        },
+        rows: vec![None; rows.len()],
+        gradient: vec![0.0; batch.embeddings.len()],
+    };
+    let context = |name: &str| Context {
+        step: model.step,
+        seed: seed_of(name),
+        services,
+    };
+    if recipe.matryoshka.is_empty() {
+        sum.add(recipe.losses, &batch, 1.0, "", context)?;
     }
-    let of_table = forward.backward(gradient)?;
+    for truncation in recipe.matryoshka {
+        let short = Truncated::of(&batch, truncation.dim);
+        let whole = std::mem::take(&mut sum.gradient);
+        sum.gradient = vec![0.0; short.batch.embeddings.len()];
+        let suffix = format!("@{}", truncation.dim);
+        sum.add(
+            recipe.losses,
+            &short.batch,
+            truncation.weight,
+            &suffix,
+            context,
+        )?;
+        let of_short = std::mem::replace(&mut sum.gradient, whole);
+        short.add_gradient(&of_short, &mut sum.gradient, batch.dim);
+    }
+    let LossSum {
+        mut record,
+        rows: row_losses,
+        gradient,
+    } = sum;
+    let of_table = pass.backward(gradient)?;
     model.optimiser.update(
         model.encoder.table_mut(),
         &of_table.rows,
@@ -231,4 +270,151 @@ pub(crate) fn step(
         .map(|(&place, loss)| (pool.samples[place].view.id, loss.map(|loss| loss as f32)))
         .collect();
     Ok(record)
+}
+
+/// What the losses of a step add up to.
+struct LossSum {
+    record: StepRecord,
+    rows: Vec<Option<f64>>,
+    /// Of the embeddings that the losses were given.
+    gradient: Vec<f32>,
+}
+
+impl LossSum {
+    /// Adds every loss on `batch`, times its own weight and `weight`.
+    fn add<'c>(
+        &mut self,
+        losses: &[WeightedLoss],
+        batch: &Batch,
+        weight: f64,
+        suffix: &str,
+        context: impl Fn(&str) -> Context<'c>,
+    ) -> Result<(), Error> {
+        for loss in losses {
+            let name = loss.instance.name();
+            let result = loss.instance.forward(&context(name), batch)?;
+            let weight = weight * loss.weight;
+            self.record.loss += weight * result.loss;
+            self.record
+                .parts
+                .push((format!("{name}{suffix}"), result.loss));
+            for (sum, value) in self.gradient.iter_mut().zip(&result.gradient) {
+                *sum += weight as f32 * value;
+            }
+            for (sum, value) in self.rows.iter_mut().zip(&result.rows) {
+                if let Some(value) = value {
+                    *sum = Some(sum.unwrap_or(0.0) + weight * f64::from(*value));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A batch on the first dimensions alone, at unit length: Matryoshka representation learning (Kusupati et al. 2022), as
+/// sentence-transformers' `MatryoshkaLoss` does it.
+struct Truncated {
+    batch: Batch,
+    norms: Vec<f32>,
+}
+
+impl Truncated {
+    fn of(whole: &Batch, dim: usize) -> Self {
+        let mut batch = Batch {
+            dim,
+            embeddings: Vec::with_capacity(whole.embeddings.len() / whole.dim.max(1) * dim),
+            ..whole.clone()
+        };
+        let mut norms = Vec::new();
+        for row in whole.embeddings.chunks_exact(whole.dim.max(1)) {
+            let norm = dot(&row[..dim], &row[..dim]).sqrt();
+            norms.push(norm);
+            let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+            batch
+                .embeddings
+                .extend(row[..dim].iter().map(|value| value * scale));
+        }
+        Self { batch, norms }
+    }
+
+    /// Adds the gradient of the short embeddings `u = x / |x|` to that of the whole ones: `(g - (g · u) u) / |x|`.
+    fn add_gradient(&self, gradient: &[f32], whole: &mut [f32], whole_dim: usize) {
+        let dim = self.batch.dim;
+        for (text, &norm) in self.norms.iter().enumerate() {
+            if norm == 0.0 {
+                continue;
+            }
+            let unit = &self.batch.embeddings[text * dim..(text + 1) * dim];
+            let slope = &gradient[text * dim..(text + 1) * dim];
+            let along = dot(slope, unit);
+            let out = &mut whole[text * whole_dim..text * whole_dim + dim];
+            for ((out, slope), unit) in out.iter_mut().zip(slope).zip(unit) {
+                *out += (slope - along * unit) / norm;
+            }
+        }
+    }
+}
+
+/// The way of a step's texts through the encoder and back. With a mini-batch the way there is gone twice, so that only that
+/// many texts are ever held with their gradient: GradCache (Gao, Zhang, Han, Callan 2021).
+struct Pass<'m> {
+    encoder: &'m StaticEncoder,
+    tokens: &'m [&'m Tokens],
+    mini_batch: usize,
+    /// All at once, where they are.
+    whole: Option<Forward>,
+}
+
+impl<'m> Pass<'m> {
+    fn begin(
+        encoder: &'m StaticEncoder,
+        tokens: &'m [&'m Tokens],
+        mini_batch: Option<usize>,
+    ) -> Result<Self, Error> {
+        let mini_batch = mini_batch.unwrap_or(tokens.len()).max(1);
+        let whole = if mini_batch >= tokens.len() {
+            Some(encoder.forward(tokens)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            encoder,
+            tokens,
+            mini_batch,
+            whole,
+        })
+    }
+
+    fn embeddings(&mut self) -> Result<Vec<f32>, Error> {
+        if let Some(whole) = &self.whole {
+            return Ok(whole.embeddings()?);
+        }
+        let mut all = Vec::new();
+        for piece in self.tokens.chunks(self.mini_batch) {
+            all.extend(self.encoder.forward(piece)?.embeddings()?);
+        }
+        Ok(all)
+    }
+
+    fn backward(self, gradient: Vec<f32>) -> Result<Gradient, Error> {
+        if let Some(whole) = self.whole {
+            return Ok(whole.backward(gradient)?);
+        }
+        let dim = self.encoder.dim();
+        let mut sums: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
+        let pieces = self.tokens.chunks(self.mini_batch);
+        for (tokens, gradient) in pieces.zip(gradient.chunks(self.mini_batch * dim)) {
+            let of_piece = self.encoder.forward(tokens)?.backward(gradient.to_vec())?;
+            for (row, values) in of_piece.rows.iter().zip(of_piece.values.chunks_exact(dim)) {
+                let sum = sums.entry(*row).or_insert_with(|| vec![0.0; dim]);
+                sum.iter_mut()
+                    .zip(values)
+                    .for_each(|(sum, value)| *sum += value);
+            }
+        }
+        Ok(Gradient {
+            rows: sums.keys().copied().collect(),
+            values: sums.into_values().flatten().collect(),
+        })
+    }
 }

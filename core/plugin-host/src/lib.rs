@@ -17,6 +17,7 @@ pub use error::Error;
 pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
 pub use library::{Kind, Plugin, PluginInfo};
 pub use linalg::dot;
+pub use orchestrator_plugin_abi::service;
 pub use search_path::{Host, SearchPath};
 pub use services::{
     ChatEndpoint, CurrentModel, Files, Lexical, NamedModels, Progress, Services, TopicModel,

@@ -1,5 +1,7 @@
 //! Named queries: what the engine needs to go on, and what the report is drawn from. Every result is in a fixed order.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension as _, Params, Row};
 use serde::Serialize;
 
@@ -152,10 +154,20 @@ impl Store {
     /// # Errors
     /// As every other query: if the store cannot be read.
     pub fn samples(&self, up_to: u32) -> Result<Vec<SampleView>, Error> {
+        self.samples_since(0, up_to)
+    }
+
+    /// Those of [`Store::samples`] that came at tick `first` or later.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn samples_since(&self, first: u32, up_to: u32) -> Result<Vec<SampleView>, Error> {
         self.all(
             "SELECT s.id, s.anchor, t.content, s.role, s.label, s.weight, s.document, s.parent, s.difficulty,
                     p.source, p.score,
-                    NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0 AND v.tick <= ?1),
+                    NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0 AND v.tick <= ?1)
+                      AND EXISTS (SELECT 1 FROM provenance p WHERE p.sample = s.id AND p.tick <= ?1 AND NOT EXISTS (
+                        SELECT 1 FROM tick t WHERE t.kind = 'refresh' AND t.detail = p.source AND t.number > p.tick AND t.number <= ?1)),
                     c.similarity, c.difficulty, c.band, s.tick
              FROM sample s
              JOIN text t ON t.id = s.text
@@ -163,9 +175,9 @@ impl Store {
                AND (p.tick, p.source) = (SELECT q.tick, q.source FROM provenance q WHERE q.sample = s.id ORDER BY q.tick, q.source LIMIT 1)
              LEFT JOIN score c ON c.sample = s.id
                AND c.tick = (SELECT max(d.tick) FROM score d WHERE d.sample = s.id AND d.tick <= ?1)
-             WHERE s.tick <= ?1
+             WHERE s.tick <= ?1 AND s.tick >= ?2
              ORDER BY s.tick, s.anchor, s.id",
-            [up_to],
+            [up_to, first],
             |row| {
                 let role: String = row.get(3)?;
                 let parent: Option<String> = row.get(7)?;
@@ -190,6 +202,20 @@ impl Store {
                 })
             },
         )
+    }
+
+    /// The samples that a source proposed and has not been asked anew since, up to tick `up_to`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn live_of(&self, source: &str, up_to: u32) -> Result<BTreeSet<SampleId>, Error> {
+        let rows = self.all(
+            "SELECT DISTINCT sample FROM provenance p WHERE p.source = ?1 AND p.tick <= ?2 AND NOT EXISTS (
+               SELECT 1 FROM tick t WHERE t.kind = 'refresh' AND t.detail = p.source AND t.number > p.tick AND t.number <= ?2)",
+            (source, up_to),
+            |row| id(&row.get::<_, String>(0)?),
+        )?;
+        Ok(rows.into_iter().collect())
     }
 
     /// The pairs that were annotated: round, anchor, document, relevant.

@@ -11,9 +11,11 @@ CREATE TABLE run (
 
 CREATE TABLE tick (
   number INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL,               -- data, model, baseline, propose, augment, judge, score, train, evaluate, select, annotate, finish
+  kind TEXT NOT NULL,               -- data, model, propose, refresh, augment, judge, score, train, evaluate, annotate
   detail TEXT NOT NULL              -- which plugin, epoch, round …
 ) STRICT;
+
+CREATE INDEX tick_kind ON tick (kind, detail);
 
 CREATE TABLE plugin (
   name TEXT PRIMARY KEY,            -- of the instance, as the experiment gives it
@@ -154,11 +156,18 @@ CREATE TABLE event (
   detail TEXT NOT NULL
 ) STRICT;
 
+-- What a source proposed before it was asked again (a tick of kind `refresh`) is no longer proposed by it.
+CREATE VIEW v_live AS
+SELECT DISTINCT p.sample
+FROM provenance p
+WHERE NOT EXISTS (SELECT 1 FROM tick t WHERE t.kind = 'refresh' AND t.detail = p.source AND t.number > p.tick);
+
 CREATE VIEW v_sample AS
 SELECT s.id, a.id AS anchor, at.content AS anchor_text, s.role, s.label, s.weight, t.content AS text,
        d.id AS document, s.parent,
        (SELECT group_concat(source, ', ') FROM (SELECT DISTINCT source FROM provenance p WHERE p.sample = s.id ORDER BY source)) AS sources,
-       NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0) AS kept,
+       NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0)
+         AND s.id IN (SELECT sample FROM v_live) AS kept,
        (SELECT similarity FROM score c WHERE c.sample = s.id ORDER BY tick LIMIT 1) AS similarity,
        (SELECT c.difficulty FROM score c WHERE c.sample = s.id ORDER BY tick LIMIT 1) AS difficulty,
        (SELECT band FROM score c WHERE c.sample = s.id ORDER BY tick LIMIT 1) AS band,

@@ -106,11 +106,15 @@ impl CurrentModel for DenseIndex<'_> {
     }
 
     fn encode(&self, texts: &[&str]) -> Vec<f32> {
-        // What cannot be tokenised has no tokens: the zero vector.
-        let tokens = self
-            .encoder
-            .tokenize(texts)
-            .unwrap_or_else(|_| vec![Tokens::new(); texts.len()]);
-        self.encoder.encode(&tokens)
+        embed(self.encoder, texts)
     }
+}
+
+/// Unit-length embeddings `[texts, dim]`. What cannot be tokenised has no tokens: the zero vector.
+#[must_use]
+pub fn embed(encoder: &StaticEncoder, texts: &[&str]) -> Vec<f32> {
+    let tokens = encoder
+        .tokenize(texts)
+        .unwrap_or_else(|_| vec![Tokens::new(); texts.len()]);
+    encoder.encode(&tokens)
 }

@@ -5,7 +5,7 @@ mod dense;
 mod metrics;
 
 pub use bm25::Bm25Index;
-pub use dense::DenseIndex;
+pub use dense::{DenseIndex, embed};
 pub use metrics::{Scored, score_ranking};
 
 /// How deep rankings go: enough for every cut-off a metric may have.

@@ -1,0 +1,336 @@
+//! Reads `train:`: losses, ratio, bands, schedule.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use orchestrator_diagnostics::{Diagnostic, Kind as Problem};
+use orchestrator_plugin_host::{Kind, service};
+
+use crate::experiment::{Bands, Difficulty, Encoder, LossStep, Stage, Train, Truncation};
+use crate::expression::Expression;
+use crate::node::{Data, Node};
+use crate::reader::{Bound, Fields, Reader};
+
+impl Reader<'_> {
+    pub(crate) fn train(
+        &self,
+        top: &Fields<'_>,
+        epochs_of_rounds: usize,
+        models: &BTreeMap<String, PathBuf>,
+        encoder: Option<&Encoder>,
+    ) -> Option<Train> {
+        let Some(node) = top.get("train") else {
+            self.missing(
+                top,
+                "train",
+                "train: { losses: [{ mnrl: {} }], schedule: [{ epochs: 3 }] }",
+            );
+            return None;
+        };
+        let fields = self.fields(
+            node,
+            "/train",
+            &[
+                "batch",
+                "learning_rate",
+                "weight_decay",
+                "warmup",
+                "checkpoint_every",
+                "losses",
+                "teacher",
+                "matryoshka",
+                "mini_batch",
+                "ratio",
+                "bands",
+                "schedule",
+            ],
+        )?;
+        let own = Some(&fields);
+        let batch = self.whole(own, "batch", 32, 1);
+        let learning_rate = self.number(
+            own,
+            "learning_rate",
+            0.01,
+            &Bound::new("above 0 and at most 10", |x| x > 0.0 && x <= 10.0),
+        );
+        let weight_decay = self.number(
+            own,
+            "weight_decay",
+            0.0,
+            &Bound::new("at least 0", |x| x >= 0.0),
+        );
+        let warmup = self.number(
+            own,
+            "warmup",
+            0.1,
+            &Bound::new("from 0 to 1", |x| (0.0..=1.0).contains(&x)),
+        );
+        let checkpoint_every = self.whole(own, "checkpoint_every", 50, 1);
+        let losses = self.losses(&fields);
+        let teacher = self.teacher(&fields, models);
+        self.check_teacher(&fields, losses.as_deref(), teacher.as_ref());
+        let matryoshka = self.matryoshka(&fields, encoder);
+        let mini_batch = match fields.get("mini_batch") {
+            None => Some(None),
+            Some(_) => self.whole(own, "mini_batch", 1, 1).map(Some),
+        };
+        let ratio = self.group(&fields, "ratio", &["negatives_per_positive"])?;
+        let schedule = self.schedule(&fields);
+        let epochs = schedule
+            .as_ref()
+            .map_or(1, |stages| stages.iter().map(|stage| stage.epochs).sum());
+        let ratio = match ratio
+            .as_ref()
+            .and_then(|ratio| ratio.get("negatives_per_positive"))
+        {
+            Some(node) => self.ratio(node, epochs + epochs_of_rounds),
+            None => "3".parse().ok(),
+        };
+        let bands = match fields.get("bands") {
+            None => Some(Bands::Terciles),
+            Some(node) => self.bands(node),
+        };
+        Some(Train {
+            batch: batch?,
+            learning_rate: learning_rate?,
+            weight_decay: weight_decay?,
+            warmup: warmup?,
+            checkpoint_every: checkpoint_every?,
+            losses: losses?,
+            teacher: teacher?,
+            matryoshka: matryoshka?,
+            mini_batch: mini_batch?,
+            negatives_per_positive: ratio?,
+            bands: bands?,
+            schedule: schedule?,
+        })
+    }
+
+    /// A loss that looks at the teacher's embeddings needs one that has them.
+    fn check_teacher(
+        &self,
+        fields: &Fields<'_>,
+        losses: Option<&[LossStep]>,
+        teacher: Option<&Option<String>>,
+    ) {
+        let lacks = match teacher {
+            Some(None) => "the experiment has no `train.teacher`",
+            Some(Some(name)) if name == "bm25" => "bm25 has no embeddings",
+            _ => return,
+        };
+        for loss in losses.unwrap_or_default() {
+            let asks = self
+                .plugin(Kind::Loss, &loss.step.plugin)
+                .is_some_and(|plugin| plugin.services.iter().any(|one| one == service::TEACHER));
+            if asks {
+                let node = fields.get("losses").unwrap_or(fields.node);
+                self.push(
+                    Diagnostic::new(
+                        Problem::Experiment,
+                        format!(
+                            "`{}` is guided by a second model, and {lacks}",
+                            loss.step.name
+                        ),
+                    )
+                    .at(node.place.location())
+                    .help("for example teacher: initial, or a model named under `models:`"),
+                );
+            }
+        }
+    }
+
+    /// `[256, 128]`, or `[{ dim: 256, weight: 1 }, …]`
+    fn matryoshka(
+        &self,
+        fields: &Fields<'_>,
+        encoder: Option<&Encoder>,
+    ) -> Option<Vec<Truncation>> {
+        self.items(fields, "matryoshka")?
+            .iter()
+            .enumerate()
+            .map(|(place, item)| {
+                let truncation = match item.data {
+                    Data::Integer(dim) if dim > 0 => Truncation {
+                        dim: usize::try_from(dim).ok()?,
+                        weight: 1.0,
+                    },
+                    _ => {
+                        let path = format!("/train/matryoshka/{place}");
+                        let group = self.fields(item, &path, &["dim", "weight"])?;
+                        let above = Bound::new("above 0", |x| x > 0.0);
+                        Truncation {
+                            dim: self.whole(Some(&group), "dim", 0, 1)?,
+                            weight: self.number(Some(&group), "weight", 1.0, &above)?,
+                        }
+                    }
+                };
+                let Some(Encoder::Static { dim, .. }) = encoder else {
+                    return Some(truncation);
+                };
+                if truncation.dim == 0 || truncation.dim > *dim {
+                    self.wrong(
+                        item,
+                        format!(
+                            "`dim` must be from 1 to {dim}, the encoder's, not {}",
+                            truncation.dim
+                        ),
+                    );
+                    return None;
+                }
+                Some(truncation)
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    fn losses(&self, fields: &Fields<'_>) -> Option<Vec<LossStep>> {
+        let losses = self.steps(fields, "losses", Kind::Loss, &["weight"], |own, step| {
+            let weight = self.number(
+                Some(own),
+                "weight",
+                1.0,
+                &Bound::new("at least 0", |x| x >= 0.0),
+            );
+            Some(LossStep {
+                step: step?,
+                weight: weight?,
+            })
+        })?;
+        if losses.is_empty() {
+            self.missing(fields, "losses", "losses: [{ mnrl: {} }]");
+            return None;
+        }
+        if losses.iter().map(|loss| loss.weight).sum::<f64>() <= 0.0 {
+            let node = fields.get("losses").unwrap_or(fields.node);
+            self.push(
+                Diagnostic::new(
+                    Problem::Experiment,
+                    "the weights of the losses sum to zero: nothing would be trained",
+                )
+                .at(node.place.location())
+                .help("give at least one loss a weight above 0"),
+            );
+            return None;
+        }
+        Some(losses)
+    }
+
+    fn ratio(&self, node: &Node, epochs: usize) -> Option<Expression> {
+        let text = match &node.data {
+            Data::Text(text) => text.clone(),
+            Data::Integer(value) => value.to_string(),
+            Data::Float(value) => value.to_string(),
+            _ => {
+                self.type_error(
+                    node,
+                    "negatives_per_positive",
+                    "a number or an expression of `epoch`",
+                );
+                return None;
+            }
+        };
+        match text.parse::<Expression>() {
+            Ok(expression) => {
+                for epoch in 0..epochs {
+                    let value = expression.at(epoch);
+                    if !(value.is_finite() && (0.0..=1000.0).contains(&value)) {
+                        self.wrong(
+                            node,
+                            format!(
+                                "`{text}` is {value} in epoch {epoch}; it must be from 0 to 1000"
+                            ),
+                        );
+                        return None;
+                    }
+                }
+                Some(expression)
+            }
+            Err(why) => {
+                self.push(
+                    Diagnostic::new(
+                        Problem::Experiment,
+                        format!("`{text}` is not an expression of `epoch`"),
+                    )
+                    .at(node.place.location())
+                    .note(why)
+                    .help("for example \"3 * (1 + 0.2 * epoch)\""),
+                );
+                None
+            }
+        }
+    }
+
+    fn bands(&self, node: &Node) -> Option<Bands> {
+        let numbers: Option<Vec<f64>> = match &node.data {
+            Data::Text(text) if text == "terciles" => return Some(Bands::Terciles),
+            Data::List(items) => items
+                .iter()
+                .map(|item| match item.data {
+                    Data::Integer(value) => Some(value as f64),
+                    Data::Float(value) => Some(value),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        };
+        match numbers.as_deref() {
+            Some([low, high]) if low < high => Some(Bands::Bounds(*low, *high)),
+            _ => {
+                self.type_error(
+                    node,
+                    "bands",
+                    "`terciles`, or two rising difficulties such as [0.4, 0.7]",
+                );
+                None
+            }
+        }
+    }
+
+    fn schedule(&self, fields: &Fields<'_>) -> Option<Vec<Stage>> {
+        let items = self.items(fields, "schedule")?;
+        if fields.get("schedule").is_none() {
+            return Some(vec![Stage {
+                epochs: 3,
+                difficulty: Difficulty::Any,
+            }]);
+        }
+        if items.is_empty() {
+            self.missing(
+                fields,
+                "schedule",
+                "schedule: [{ epochs: 3, difficulty: any }]",
+            );
+            return None;
+        }
+        items
+            .iter()
+            .enumerate()
+            .map(|(place, item)| {
+                let stage = self.fields(
+                    item,
+                    &format!("/train/schedule/{place}"),
+                    &["epochs", "difficulty"],
+                )?;
+                let epochs = self.whole(Some(&stage), "epochs", 1, 1);
+                let difficulty = self.word(
+                    Some(&stage),
+                    "difficulty",
+                    Difficulty::Any,
+                    &[
+                        ("easy", Difficulty::Easy),
+                        ("medium", Difficulty::Medium),
+                        ("hard", Difficulty::Hard),
+                        ("any", Difficulty::Any),
+                    ],
+                );
+                Some(Stage {
+                    epochs: epochs?,
+                    difficulty: difficulty?,
+                })
+            })
+            .collect::<Vec<Option<Stage>>>()
+            .into_iter()
+            .collect()
+    }
+}
