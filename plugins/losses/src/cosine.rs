@@ -1,12 +1,13 @@
-//! Cosine of embeddings and its gradient, for every loss here.
+//! Cosines of embeddings, and the way back from the slope of the loss along a cosine to the gradient of the embeddings.
 
 use orchestrator_plugin::{LossBatch, LossOutput, dot};
 
-/// The embeddings of a step at unit length.
+/// The embeddings of a step at unit length, and the gradient collected on them so far.
 pub struct Units {
     dim: usize,
     values: Vec<f32>,
     norms: Vec<f32>,
+    gradient: Vec<f32>,
 }
 
 impl Units {
@@ -25,6 +26,7 @@ impl Units {
             .collect();
         Self {
             dim: batch.dim,
+            gradient: vec![0.0; values.len()],
             values,
             norms,
         }
@@ -38,44 +40,107 @@ impl Units {
         dot(self.of_text(a), self.of_text(b))
     }
 
-    /// Adds `d loss / d cos(a, b) = slope` to both gradients: `d cos / d a = (unit b - cos * unit a) / |a|`.
-    pub fn add_gradient(
-        &self,
-        a: usize,
-        b: usize,
-        cosine: f32,
-        slope: f32,
-        out: &mut LossOutput<'_>,
-    ) {
+    /// Notes `d loss / d cos(a, b) = slope`.
+    pub fn pull(&mut self, a: usize, b: usize, slope: f32) {
         for (one, other) in [(a, b), (b, a)] {
-            if self.norms[one] > 0.0 {
-                let scale = slope / self.norms[one];
-                out.add(one, scale, self.of_text(other));
-                out.add(one, -scale * cosine, self.of_text(one));
+            let other = &self.values[other * self.dim..(other + 1) * self.dim];
+            let place = &mut self.gradient[one * self.dim..(one + 1) * self.dim];
+            for (out, value) in place.iter_mut().zip(other) {
+                *out += slope * value;
+            }
+        }
+    }
+
+    /// Notes `d loss / d unit(text) += slope * direction`.
+    pub fn push(&mut self, text: usize, slope: f32, direction: &[f32]) {
+        let place = &mut self.gradient[text * self.dim..(text + 1) * self.dim];
+        for (out, value) in place.iter_mut().zip(direction) {
+            *out += slope * value;
+        }
+    }
+
+    /// Adds what was noted to the gradient of the embeddings: of a gradient `g` on `u = e / |e|`, the part across `u`,
+    /// `(g - (g · u) u) / |e|`.
+    pub fn write(self, out: &mut LossOutput<'_>) {
+        for (text, &norm) in self.norms.iter().enumerate() {
+            let gradient = &self.gradient[text * self.dim..(text + 1) * self.dim];
+            if norm > 0.0 && gradient.iter().any(|value| *value != 0.0) {
+                let unit = self.of_text(text);
+                out.add(text, 1.0 / norm, gradient);
+                out.add(text, -dot(gradient, unit) / norm, unit);
             }
         }
     }
 }
 
-/// The mean over rows of `part(cosine, label) -> (loss, slope)`, weighted by the rows' weights.
-pub fn mean_over_rows(
-    batch: &LossBatch<'_>,
-    out: &mut LossOutput<'_>,
-    part: impl Fn(f32, f32) -> (f32, f32),
-) -> f64 {
-    let units = Units::of(batch);
-    let total: f64 = (0..batch.rows())
-        .map(|row| f64::from(batch.row(row).weight))
-        .sum();
-    let mut sum = 0.0;
-    for number in 0..batch.rows() {
-        let row = batch.row(number);
-        let cosine = units.cosine(row.anchor, row.text);
-        let (loss, slope) = part(cosine, row.label);
-        let share = f64::from(row.weight) / total;
-        out.set_row(number, loss);
-        sum += share * f64::from(loss);
-        units.add_gradient(row.anchor, row.text, cosine, slope * share as f32, out);
+/// The cosine of each of some texts with each of others, and the slope of the loss along each: a table filled once,
+/// however many positives ask about the same pair.
+pub struct Cosines {
+    left: Side,
+    right: Side,
+    values: Vec<f32>,
+    // Of a positive picked almost surely, 1 is taken from nearly 1: float32 would leave little of it.
+    slopes: Vec<f64>,
+}
+
+impl Cosines {
+    /// `left` and `right` are texts, each once.
+    pub fn between(units: &Units, left: &[usize], right: &[usize]) -> Self {
+        let values: Vec<f32> = left
+            .iter()
+            .flat_map(|&a| right.iter().map(move |&b| units.cosine(a, b)))
+            .collect();
+        Self {
+            slopes: vec![0.0; values.len()],
+            values,
+            left: Side::of(left, units.norms.len()),
+            right: Side::of(right, units.norms.len()),
+        }
     }
-    sum
+
+    fn place(&self, a: usize, b: usize) -> usize {
+        self.left.place[a] * self.right.texts.len() + self.right.place[b]
+    }
+
+    /// The cosine of text `a` of the left and text `b` of the right.
+    pub fn at(&self, a: usize, b: usize) -> f32 {
+        self.values[self.place(a, b)]
+    }
+
+    /// Notes `d loss / d cos(a, b) += slope`.
+    pub fn add_slope(&mut self, (a, b): (usize, usize), slope: f64) {
+        let place = self.place(a, b);
+        self.slopes[place] += slope;
+    }
+
+    /// Hands what was noted on.
+    pub fn pull(self, units: &mut Units) {
+        for (row, &a) in self.left.texts.iter().enumerate() {
+            for (column, &b) in self.right.texts.iter().enumerate() {
+                let slope = self.slopes[row * self.right.texts.len() + column];
+                if slope != 0.0 {
+                    units.pull(a, b, slope as f32);
+                }
+            }
+        }
+    }
+}
+
+/// Texts, and where each stands among them.
+struct Side {
+    texts: Vec<usize>,
+    place: Vec<usize>,
+}
+
+impl Side {
+    fn of(texts: &[usize], all: usize) -> Self {
+        let mut place = vec![usize::MAX; all];
+        for (number, &text) in texts.iter().enumerate() {
+            place[text] = number;
+        }
+        Self {
+            texts: texts.to_vec(),
+            place,
+        }
+    }
 }
