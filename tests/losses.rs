@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use orchestrator_plugin_host::{Batch, Context, Host, Instance, Kind, LossResult, SearchPath};
+use orchestrator_plugin_host::{
+    Batch, Context, Error, Host, Instance, Kind, LossResult, SearchPath, Services,
+};
 use orchestrator_tests::built;
 use serde_json::{Value, json};
 
@@ -116,8 +118,30 @@ fn step() -> Batch {
     batch(embeddings(10, 6), 6, &rows, &[])
 }
 
+/// What a guide makes of texts: unlike what the embeddings say.
+fn guide(texts: usize) -> Vec<f32> {
+    let turn = |text: usize| (text * text) as f32 * 0.7;
+    (0..texts)
+        .flat_map(|text| [turn(text).cos(), turn(text).sin()])
+        .collect()
+}
+
+/// With a guide's embeddings of the texts.
+fn guided(instance: &Instance, batch: &Batch, guide: &[f32]) -> Result<LossResult, Error> {
+    let texts = batch.embeddings.len() / batch.dim;
+    let context = Context {
+        services: Services {
+            teacher: Some((guide.len() / texts.max(1), guide)),
+            ..Services::default()
+        },
+        ..Context::default()
+    };
+    instance.forward(&context, batch)
+}
+
 fn forward(instance: &Instance, batch: &Batch) -> LossResult {
-    instance.forward(&Context::default(), batch).unwrap()
+    let texts = batch.embeddings.len() / batch.dim;
+    guided(instance, batch, &guide(texts)).unwrap()
 }
 
 fn floats(value: &Value) -> Vec<f32> {
@@ -136,6 +160,11 @@ fn every_loss() -> Vec<(&'static str, Value)> {
         (
             "mnrl",
             json!({ "scale": 5, "directions": ["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"] }),
+        ),
+        ("gist", json!({ "temperature": 0.2, "margin": -0.5 })),
+        (
+            "gist",
+            json!({ "temperature": 0.2, "contrast_anchors": false, "contrast_positives": false }),
         ),
         ("contrastive", json!({ "margin": 1.2 })),
         (
@@ -178,7 +207,7 @@ fn losses_and_gradients_are_those_of_sentence_transformers() {
     let copies = tempfile::tempdir().unwrap();
     let host = host(copies.path());
     let fixture: Value = serde_json::from_str(include_str!("fixtures/losses.json")).unwrap();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut checked) = (Vec::new(), BTreeSet::new());
     for case in fixture["cases"].as_array().unwrap() {
         let number = |row: &Value, key: &str, otherwise: f64| {
             row.get(key).map_or(otherwise, |one| one.as_f64().unwrap()) as f32
@@ -203,10 +232,9 @@ fn losses_and_gradients_are_those_of_sentence_transformers() {
         let dim = case["embeddings"][0].as_array().unwrap().len();
         let batch = batch(floats(&case["embeddings"]), dim, &rows, &known);
         let (name, settings) = (case["plugin"].as_str().unwrap(), &case["settings"]);
-        if name == "gist" {
-            continue;
-        }
-        let result = forward(&loss(&host, name, settings), &batch);
+        let of_guide = case.get("guide").map(floats).unwrap_or_default();
+        let result = guided(&loss(&host, name, settings), &batch, &of_guide).unwrap();
+        checked.insert(name.to_owned());
         let gradient = floats(&case["gradient"]);
         let largest = gradient
             .iter()
@@ -229,6 +257,11 @@ fn losses_and_gradients_are_those_of_sentence_transformers() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let ours = host
+        .plugins()
+        .filter(|plugin| plugin.kind == Kind::Loss && plugin.id.starts_with("org.orchestrator."));
+    let ours: BTreeSet<String> = ours.map(|plugin| plugin.short().to_owned()).collect();
+    assert_eq!(checked, ours, "every loss is checked");
 }
 
 #[test]
@@ -259,6 +292,312 @@ fn gradients_agree_with_finite_differences_with_several_positives_weights_and_gr
                 (expected - found).abs() < 1e-3 * f64::from(largest),
                 "{name} {settings} at {place}: {expected} {found}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_weight_of_two_is_a_row_twice() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let given = rows(&[
+        (0, 3, 1.0, true),
+        (0, 4, 0.7, true),
+        (0, 5, 0.0, false),
+        (0, 6, 0.2, false),
+        (1, 7, 1.0, true),
+        (1, 8, 0.0, false),
+        (2, 9, 0.8, true),
+    ]);
+    for (name, settings) in every_loss() {
+        // Of one mean for each anchor, and of the hardest alone: a second copy is nothing new.
+        if ["distill_kl", "batch_hard_triplet"].contains(&name) {
+            continue;
+        }
+        let instance = loss(&host, name, &settings);
+        for row in 0..given.len() {
+            let (mut heavy, mut twice) = (given.clone(), given.clone());
+            heavy[row].weight = 2.0;
+            twice.push(given[row]);
+            let heavy = forward(&instance, &batch(embeddings(10, 6), 6, &heavy, &[]));
+            let twice = forward(&instance, &batch(embeddings(10, 6), 6, &twice, &[]));
+            assert!(
+                (heavy.loss - twice.loss).abs() <= 1e-6 * twice.loss.abs(),
+                "{name} {settings}, row {row}: {} {}",
+                heavy.loss,
+                twice.loss
+            );
+            for (one, other) in heavy.gradient.iter().zip(&twice.gradient) {
+                assert!((one - other).abs() < 1e-5, "{name} {settings}, row {row}");
+            }
+        }
+    }
+}
+
+/// Losses with in-batch negatives, under each setting that adds some.
+fn in_batch() -> Vec<(&'static str, Value)> {
+    let mut losses = every_loss();
+    losses.retain(|(name, settings)| {
+        ["mnrl", "gist", "batch_hard_triplet"].contains(name)
+            && settings["in_batch"] != json!(false)
+    });
+    losses
+}
+
+#[test]
+fn a_known_positive_is_never_an_in_batch_negative() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let guide = guide(6);
+    // Text 5 is a negative, or another positive, of anchor 1; what changes for anchor 0 if it comes to lie on anchor 0's
+    // positive?
+    for positive in [false, true] {
+        let rows = rows(&[
+            (0, 3, 1.0, true),
+            (1, 4, 1.0, true),
+            (1, 5, f32::from(u8::from(positive)), positive),
+        ]);
+        let mut near = embeddings(6, 6);
+        near.copy_within(3 * 6..4 * 6, 5 * 6);
+        for (name, settings) in in_batch() {
+            let instance = loss(&host, name, &settings);
+            let of_anchor_0 = |embeddings: Vec<f32>, known: &[(u32, u32)]| {
+                let batch = batch(embeddings, 6, &rows, known);
+                guided(&instance, &batch, &guide).unwrap().rows[0].unwrap()
+            };
+            let strange = of_anchor_0(near.clone(), &[]) - of_anchor_0(embeddings(6, 6), &[]);
+            assert!(strange > 1e-3, "{name} {settings}: not a negative at all");
+            let known =
+                of_anchor_0(near.clone(), &[(0, 5)]) - of_anchor_0(embeddings(6, 6), &[(0, 5)]);
+            assert!(known.abs() < 1e-7, "{name} {settings}: {known}");
+        }
+    }
+}
+
+#[test]
+fn where_everything_is_relevant_nothing_pulls() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, settings) in in_batch() {
+        let rows = rows(&[(0, 2, 1.0, true), (1, 3, 1.0, true)]);
+        let mut batch = batch(embeddings(4, 4), 4, &rows, &[]);
+        batch.known_relevant.fill(1);
+        let result = forward(&loss(&host, name, &settings), &batch);
+        assert!(
+            result.gradient.iter().all(|value| value.abs() < 1e-6),
+            "{name} {settings}"
+        );
+    }
+}
+
+#[test]
+fn anchors_that_share_a_positive_are_not_told_apart() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let guide = guide(5);
+    let rows = rows(&[(0, 3, 1.0, true), (1, 3, 1.0, true), (2, 4, 1.0, true)]);
+    let mut near = embeddings(5, 6);
+    near.copy_within(0..6, 6);
+    for (name, settings) in in_batch() {
+        let instance = loss(&host, name, &settings);
+        let of_anchor_0 = |embeddings: Vec<f32>| {
+            let batch = batch(embeddings, 6, &rows, &[]);
+            guided(&instance, &batch, &guide).unwrap().rows[0]
+        };
+        assert_eq!(
+            of_anchor_0(near.clone()),
+            of_anchor_0(embeddings(5, 6)),
+            "{name} {settings}"
+        );
+    }
+}
+
+#[test]
+fn steps_that_lack_something_cost_a_finite_amount() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let everything = [
+        (0, 2, 1.0, true),
+        (0, 3, 0.0, false),
+        (1, 4, 1.0, true),
+        (1, 5, 0.0, false),
+    ];
+    let of = |keep: fn(&(u32, u32, f32, bool)) -> bool| -> Vec<Row> {
+        let kept: Vec<_> = everything.into_iter().filter(keep).collect();
+        rows(&kept)
+    };
+    for (name, settings) in every_loss() {
+        let instance = loss(&host, name, &settings);
+        for (what, rows) in [
+            ("positives alone", of(|row| row.3)),
+            ("negatives alone", of(|row| !row.3)),
+            ("one positive", of(|row| row.1 == 2)),
+            ("one negative", of(|row| row.1 == 3)),
+            (
+                "a positive here, a negative there",
+                of(|row| row.1 == 2 || row.1 == 5),
+            ),
+            ("no rows", Vec::new()),
+            ("everything", of(|_| true)),
+        ] {
+            for (of_texts, embeddings) in [
+                ("different", embeddings(6, 6)),
+                ("equal", vec![0.5; 36]),
+                ("zero", vec![0.0; 36]),
+            ] {
+                // The host refuses what is not finite.
+                let result = guided(&instance, &batch(embeddings, 6, &rows, &[]), &guide(6));
+                assert!(
+                    result.is_ok(),
+                    "{name} {settings}: {what}, {of_texts} texts: {result:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_without_a_part_in_the_loss_say_so() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, taking_part) in [
+        ("mnrl", "++--+-+"),
+        ("gist", "++--+-+"),
+        ("contrastive", "+++++++"),
+        ("cosine_similarity", "+++++++"),
+        // Anchor 2 has no negative.
+        ("triplet", "++++++-"),
+        ("margin_mse", "++++++-"),
+        ("distill_kl", "++++++-"),
+        ("batch_hard_triplet", "++--+-+"),
+        ("cosent", "+++++++"),
+        ("angle", "+++++++"),
+    ] {
+        let result = forward(&loss(&host, name, &json!({})), &step());
+        let found = result
+            .rows
+            .iter()
+            .map(|row| if row.is_some() { '+' } else { '-' });
+        assert_eq!(found.collect::<String>(), taking_part, "{name}");
+    }
+}
+
+#[test]
+fn losses_say_what_they_need_and_refuse_to_work_without() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, expected) in [
+        ("mnrl", "positives"),
+        ("gist", "positives teacher"),
+        ("contrastive", ""),
+        ("online_contrastive", ""),
+        ("cosine_similarity", ""),
+        ("triplet", "positives negatives"),
+        ("batch_hard_triplet", "positives"),
+        ("cosent", ""),
+        ("angle", ""),
+        ("margin_mse", "positives negatives teacher"),
+        ("distill_kl", "teacher"),
+    ] {
+        let instance = loss(&host, name, &json!({}));
+        let needs = instance.needs().unwrap();
+        let named = [
+            (needs.positives, "positives"),
+            (needs.negatives, "negatives"),
+            (needs.teacher, "teacher"),
+        ];
+        let named = named.into_iter().filter(|(needed, _)| *needed);
+        let found: Vec<&str> = named.map(|(_, what)| what).collect();
+        assert_eq!(found.join(" "), expected, "{name}");
+
+        let mut untaught = step();
+        untaught.row_teacher.clear();
+        let result = instance.forward(&Context::default(), &untaught);
+        match result {
+            Err(Error::Failed { message, .. }) => {
+                assert!(
+                    needs.teacher && message.contains("teacher"),
+                    "{name}: {message}"
+                );
+            }
+            other => assert!(!needs.teacher && other.is_ok(), "{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_guide_of_other_texts_is_refused() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let context = Context {
+        services: Services {
+            teacher: Some((2, &[1.0, 0.0])),
+            ..Services::default()
+        },
+        ..Context::default()
+    };
+    let result = loss(&host, "gist", &json!({})).forward(&context, &step());
+    assert!(matches!(result, Err(Error::Failed { .. })), "{result:?}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused_where_they_stand() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, settings, expected) in [
+        (
+            "mnrl",
+            json!({ "scale": 20, "temperature": 0.05 }),
+            "/temperature",
+        ),
+        ("mnrl", json!({ "directions": [] }), "/directions"),
+        (
+            "mnrl",
+            json!({ "directions": ["doc_to_query"] }),
+            "/directions",
+        ),
+        (
+            "mnrl",
+            json!({ "directions": ["query_to_doc", "doc_to_dog"] }),
+            "/directions/1",
+        ),
+        (
+            "mnrl",
+            json!({ "directions": ["query_to_doc", "doc_to_doc"], "partition": "per_direction" }),
+            "/partition",
+        ),
+        (
+            "mnrl",
+            json!({ "symmetric": true, "directions": ["query_to_doc", "doc_to_doc"] }),
+            "/symmetric",
+        ),
+        (
+            "mnrl",
+            json!({ "symmetric": true, "in_batch": false }),
+            "/in_batch",
+        ),
+        ("mnrl", json!({ "hardness": "hard_negatives" }), "/hardness"),
+        (
+            "mnrl",
+            json!({ "hardness_strength": 9 }),
+            "/hardness_strength",
+        ),
+        ("triplet", json!({ "margin": 5 }), "/margin"),
+        ("triplet", json!({ "distance": "hamming" }), "/distance"),
+        ("contrastive", json!({ "margin": 2.5 }), "/margin"),
+        ("online_contrastive", json!({ "margin": 2.5 }), "/margin"),
+        ("batch_hard_triplet", json!({ "margin": 2.5 }), "/margin"),
+    ] {
+        let result = host
+            .find(Kind::Loss, name)
+            .unwrap()
+            .create(name, &settings, 0);
+        match result {
+            Err(Error::Config { pointer, .. }) => {
+                assert_eq!(pointer, expected, "{name} {settings}")
+            }
+            Err(other) => panic!("{name} {settings}: {other}"),
+            Ok(_) => panic!("{name} {settings} is taken"),
         }
     }
 }

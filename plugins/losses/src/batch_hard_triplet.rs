@@ -12,8 +12,8 @@ use crate::in_batch::InBatch;
 /// lie `margin` farther, `max(0, d(text, fellow) - d(text, other) + margin)`.
 ///
 /// The texts of one group are a class: an anchor and its positives of the step. A negative belongs to no class: it is
-/// what others are told from, and nothing is asked of itself. Two texts of which one is known to be relevant to the other,
-/// or both to one anchor of the step, are never told apart. A class of one text takes no part.
+/// what others are told from, and nothing is asked of itself. A class is never told from a text that is known to belong with
+/// one of it: because one is relevant to the other, or both to one anchor of the step. A class of one text takes no part.
 ///
 /// Mean over texts, each by the product of the weights of the rows that its triplet is made of (the anchor, and texts of
 /// other groups, count 1). Labels are not used.
@@ -78,6 +78,9 @@ fn hardest(batch: &LossBatch<'_>, distances: &Distances<'_>) -> Vec<Hardest> {
         let mut class = Members::from([(group.anchor, (1.0, None))]);
         class.extend(members(batch, group.positives));
         let own = members(batch, group.negatives);
+        let strangers: Vec<usize> = (0..batch.texts())
+            .filter(|&other| class.keys().all(|&text| step.may_contrast(text, other)))
+            .collect();
         for (&text, &(weight, row)) in &class {
             let measured = |other: usize| (other, distances.between(text, other));
             let positive = class
@@ -85,9 +88,9 @@ fn hardest(batch: &LossBatch<'_>, distances: &Distances<'_>) -> Vec<Hardest> {
                 .filter(|&&other| other != text)
                 .map(|&other| measured(other))
                 .reduce(|best, one| if one.1 > best.1 { one } else { best });
-            let negative = (0..batch.texts())
-                .filter(|&other| step.may_contrast(text, other))
-                .map(measured)
+            let negative = strangers
+                .iter()
+                .map(|&other| measured(other))
                 .reduce(|best, one| if one.1 < best.1 { one } else { best });
             if let (Some(positive), Some(negative)) = (positive, negative) {
                 let of_negative = own.get(&negative.0).map_or(1.0, |one| one.0);

@@ -36,52 +36,49 @@ impl Candidate {
     }
 }
 
-/// The cosines of all candidates of a step, and the slopes along them.
+/// The cosines of the candidates of a step, and the slopes along them.
 pub struct Contrast {
     anchor_document: Cosines,
-    anchor_anchor: Option<Cosines>,
-    positive_document: Option<Cosines>,
+    anchor_anchor: Cosines,
+    positive_document: Cosines,
 }
 
 impl Contrast {
-    /// Pairs of two anchors, and pairs of a positive and a document, are measured if asked for.
-    pub fn of(units: &Units, step: &InBatch, anchors: bool, positives: bool) -> Self {
+    pub fn of(step: &InBatch, texts: usize) -> Self {
+        let between = |left, right| Cosines::between(left, right, texts);
         Self {
-            anchor_document: Cosines::between(units, &step.anchors, &step.documents),
-            anchor_anchor: anchors.then(|| Cosines::between(units, &step.anchors, &step.anchors)),
-            positive_document: positives
-                .then(|| Cosines::between(units, &step.positives, &step.documents)),
+            anchor_document: between(&step.anchors, &step.documents),
+            anchor_anchor: between(&step.anchors, &step.anchors),
+            positive_document: between(&step.positives, &step.documents),
         }
     }
 
     fn table(&mut self, kind: Kind) -> &mut Cosines {
-        let asked_for = match kind {
-            Kind::AnchorDocument => Some(&mut self.anchor_document),
-            Kind::AnchorAnchor => self.anchor_anchor.as_mut(),
-            Kind::PositiveDocument => self.positive_document.as_mut(),
-        };
-        asked_for.expect("a candidate is of a kind that was asked for")
+        match kind {
+            Kind::AnchorDocument => &mut self.anchor_document,
+            Kind::AnchorAnchor => &mut self.anchor_anchor,
+            Kind::PositiveDocument => &mut self.positive_document,
+        }
     }
 
     /// `log Σ exp(logit) - logit(anchor, positive)`, the sum's logarithm averaged over the lists of candidates; the pair
     /// itself stands in the lists. Notes the slopes, times `share`.
     pub fn cross_entropy(
         &mut self,
-        (anchor, positive): (usize, usize),
+        units: &Units,
+        pair: (usize, usize),
         lists: &[Vec<Candidate>],
         scale: f64,
         share: f64,
     ) -> f64 {
         let part = 1.0 / lists.len() as f64;
-        let cosine = f64::from(self.anchor_document.at(anchor, positive));
-        let mut loss = -scale * cosine;
-        let pair = (anchor, positive);
+        let mut loss = -scale * f64::from(self.anchor_document.at(units, pair));
         self.anchor_document.add_slope(pair, -scale * share);
         for list in lists {
             let mut logits: Vec<f64> = list
                 .iter()
                 .map(|one| {
-                    let cosine = f64::from(self.table(one.kind).at(one.a, one.b));
+                    let cosine = f64::from(self.table(one.kind).at(units, (one.a, one.b)));
                     (scale + one.penalty) * cosine
                 })
                 .collect();
@@ -97,11 +94,7 @@ impl Contrast {
     /// Hands the slopes on.
     pub fn pull(self, units: &mut Units) {
         self.anchor_document.pull(units);
-        for table in [self.anchor_anchor, self.positive_document]
-            .into_iter()
-            .flatten()
-        {
-            table.pull(units);
-        }
+        self.anchor_anchor.pull(units);
+        self.positive_document.pull(units);
     }
 }

@@ -72,8 +72,8 @@ pub fn in_order(
     let logit = |row: usize| scale * f64::from(scores[row]);
     let weight = |row: usize| f64::from(batch.row(row).weight).ln();
     // Of each row: log Σ of w · exp(-logit) over the rows of greater labels, of w · exp(logit) over those of smaller ones.
-    let greater = beyond(order.iter().rev(), &label, |row| weight(row) - logit(row));
-    let smaller = beyond(order.iter(), &label, |row| weight(row) + logit(row));
+    let greater = beyond(order.iter().rev(), label, |row| weight(row) - logit(row));
+    let smaller = beyond(order.iter(), label, |row| weight(row) + logit(row));
     let loss = order.iter().fold(0.0, |sum, &row| {
         log_add(sum, weight(row) + logit(row) + greater[row])
     });

@@ -73,53 +73,64 @@ impl Units {
     }
 }
 
-/// The cosine of each of some texts with each of others, and the slope of the loss along each: a table filled once,
+/// The cosines of some texts with others, and the slopes of the loss along them: each measured once and handed on once,
 /// however many positives ask about the same pair.
 pub struct Cosines {
     left: Side,
     right: Side,
-    values: Vec<f32>,
-    // Of a positive picked almost surely, 1 is taken from nearly 1: float32 would leave little of it.
-    slopes: Vec<f64>,
+    // Row by row of the left, empty until a pair of the row is asked for. NaN = not measured yet.
+    rows: Vec<Vec<Pair>>,
+}
+
+#[derive(Clone, Copy)]
+struct Pair {
+    cosine: f32,
+    // Where a positive is picked almost surely, 1 is taken from nearly 1: float32 would leave little of it.
+    slope: f64,
 }
 
 impl Cosines {
-    /// `left` and `right` are texts, each once.
-    pub fn between(units: &Units, left: &[usize], right: &[usize]) -> Self {
-        let values: Vec<f32> = left
-            .iter()
-            .flat_map(|&a| right.iter().map(move |&b| units.cosine(a, b)))
-            .collect();
+    /// `left` and `right` are texts of a step of `texts`, each once.
+    pub fn between(left: &[usize], right: &[usize], texts: usize) -> Self {
         Self {
-            slopes: vec![0.0; values.len()],
-            values,
-            left: Side::of(left, units.norms.len()),
-            right: Side::of(right, units.norms.len()),
+            rows: vec![Vec::new(); left.len()],
+            left: Side::of(left, texts),
+            right: Side::of(right, texts),
         }
     }
 
-    fn place(&self, a: usize, b: usize) -> usize {
-        self.left.place[a] * self.right.texts.len() + self.right.place[b]
+    fn pair(&mut self, (a, b): (usize, usize)) -> &mut Pair {
+        let row = &mut self.rows[self.left.place[a]];
+        if row.is_empty() {
+            let unknown = Pair {
+                cosine: f32::NAN,
+                slope: 0.0,
+            };
+            row.resize(self.right.texts.len(), unknown);
+        }
+        &mut row[self.right.place[b]]
     }
 
-    /// The cosine of text `a` of the left and text `b` of the right.
-    pub fn at(&self, a: usize, b: usize) -> f32 {
-        self.values[self.place(a, b)]
+    /// The cosine of a text of the left and one of the right.
+    pub fn at(&mut self, units: &Units, (a, b): (usize, usize)) -> f32 {
+        let pair = self.pair((a, b));
+        if pair.cosine.is_nan() {
+            pair.cosine = units.cosine(a, b);
+        }
+        pair.cosine
     }
 
     /// Notes `d loss / d cos(a, b) += slope`.
-    pub fn add_slope(&mut self, (a, b): (usize, usize), slope: f64) {
-        let place = self.place(a, b);
-        self.slopes[place] += slope;
+    pub fn add_slope(&mut self, pair: (usize, usize), slope: f64) {
+        self.pair(pair).slope += slope;
     }
 
     /// Hands what was noted on.
     pub fn pull(self, units: &mut Units) {
-        for (row, &a) in self.left.texts.iter().enumerate() {
-            for (column, &b) in self.right.texts.iter().enumerate() {
-                let slope = self.slopes[row * self.right.texts.len() + column];
-                if slope != 0.0 {
-                    units.pull(a, b, slope as f32);
+        for (&a, row) in self.left.texts.iter().zip(self.rows) {
+            for (&b, pair) in self.right.texts.iter().zip(row) {
+                if pair.slope != 0.0 {
+                    units.pull(a, b, pair.slope as f32);
                 }
             }
         }

@@ -11,6 +11,7 @@ mod cosine;
 mod cosine_similarity;
 mod distance;
 mod distill_kl;
+mod gist;
 mod in_batch;
 mod margin_mse;
 mod mnrl;
@@ -24,6 +25,7 @@ mod triplet;
 orchestrator_plugin::export! {
     losses: [
         mnrl::Mnrl as "org.orchestrator.mnrl",
+        gist::Gist as "org.orchestrator.gist",
         contrastive::Contrastive as "org.orchestrator.contrastive",
         online_contrastive::OnlineContrastive as "org.orchestrator.online_contrastive",
         cosine_similarity::CosineSimilarity as "org.orchestrator.cosine_similarity",

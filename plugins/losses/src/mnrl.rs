@@ -39,11 +39,11 @@ choice! {
     /// Which negatives count more the nearer they are.
     Hardness {
         /// Other anchors' documents.
-        InBatchNegatives = "in_batch_negatives",
+        InBatch = "in_batch_negatives",
         /// The anchor's own negatives.
-        HardNegatives = "hard_negatives",
+        Hard = "hard_negatives",
         /// Both.
-        AllNegatives = "all_negatives",
+        All = "all_negatives",
     }
 }
 
@@ -187,9 +187,9 @@ impl Mnrl {
     /// What is added to the logit of a negative.
     fn penalty(&self, own: bool) -> f64 {
         match self.hardness {
-            Some((Hardness::AllNegatives, strength)) => strength,
-            Some((Hardness::HardNegatives, strength)) if own => strength,
-            Some((Hardness::InBatchNegatives, strength)) if !own => strength,
+            Some((Hardness::All, strength)) => strength,
+            Some((Hardness::Hard, strength)) if own => strength,
+            Some((Hardness::InBatch, strength)) if !own => strength,
             _ => 0.0,
         }
     }
@@ -254,13 +254,7 @@ impl Loss for Mnrl {
     ) -> Result<f64> {
         let mut units = Units::of(batch);
         let step = InBatch::of(batch);
-        let has = |direction| self.directions.contains(&direction);
-        let mut contrast = Contrast::of(
-            &units,
-            &step,
-            has(Direction::QueryToQuery),
-            has(Direction::DocToDoc),
-        );
+        let mut contrast = Contrast::of(&step, batch.texts());
         let total = shares::weight_of_positives(batch);
         let mut sum = 0.0;
         for group in batch.groups() {
@@ -280,7 +274,7 @@ impl Loss for Mnrl {
                 }
                 let share = f64::from(row.weight) / total;
                 let pair = (group.anchor, row.text);
-                let loss = contrast.cross_entropy(pair, &lists, self.scale, share);
+                let loss = contrast.cross_entropy(&units, pair, &lists, self.scale, share);
                 out.set_row(number as usize, loss as f32);
                 sum += share * loss;
             }
