@@ -125,12 +125,16 @@ impl Cosines {
         self.pair(pair).slope += slope;
     }
 
-    /// Hands what was noted on.
+    /// Hands what was noted on: some texts of the left at a time, so that each of the right is fetched once for all of them.
     pub fn pull(self, units: &mut Units) {
-        for (&a, row) in self.left.texts.iter().zip(self.rows) {
-            for (&b, pair) in self.right.texts.iter().zip(row) {
-                if pair.slope != 0.0 {
-                    units.pull(a, b, pair.slope as f32);
+        let left: Vec<(usize, Vec<Pair>)> = self.left.texts.into_iter().zip(self.rows).collect();
+        for some in left.chunks(16) {
+            for (column, &b) in self.right.texts.iter().enumerate() {
+                for (a, row) in some {
+                    match row.get(column) {
+                        Some(pair) if pair.slope != 0.0 => units.pull(*a, b, pair.slope as f32),
+                        _ => {}
+                    }
                 }
             }
         }
