@@ -2,9 +2,12 @@
 //! differences, and never a known positive as a negative.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use orchestrator_plugin_host::{Batch, Context, Host, Instance, Kind, SearchPath};
+use orchestrator_plugin_host::{
+    Batch, Context, Error, Host, Instance, Kind, LossResult, SearchPath, Services,
+};
 use orchestrator_tests::built;
 use serde_json::{Value, json};
 
@@ -24,55 +27,121 @@ fn loss(host: &Host, name: &str, settings: &Value) -> Instance {
         .unwrap()
 }
 
-/// A batch of rows (anchor, text, label, positive), grouped by anchor.
-fn batch(embeddings: Vec<f32>, dim: usize, rows: &[(u32, u32, f32, bool)]) -> Batch {
-    let texts = embeddings.len() / dim;
+/// An anchor's candidate.
+#[derive(Clone, Copy)]
+struct Row {
+    anchor: u32,
+    text: u32,
+    label: f32,
+    positive: bool,
+    weight: f32,
+    teacher: f32,
+}
+
+/// Rows (anchor, text, label, positive).
+fn rows(given: &[(u32, u32, f32, bool)]) -> Vec<Row> {
+    let row = |&(anchor, text, label, positive): &(u32, u32, f32, bool)| Row {
+        anchor,
+        text,
+        label,
+        positive,
+        weight: 1.0,
+        teacher: label - 0.1 * text as f32,
+    };
+    given.iter().map(row).collect()
+}
+
+/// The batch of `rows`, grouped by anchor. Beside its positives, an anchor knows what `known` says: (anchor, text).
+fn batch(embeddings: Vec<f32>, dim: usize, rows: &[Row], known: &[(u32, u32)]) -> Batch {
+    let texts = (embeddings.len() / dim) as u32;
     let mut batch = Batch {
         dim,
         embeddings,
+        row_anchor: rows.iter().map(|row| row.anchor).collect(),
+        row_text: rows.iter().map(|row| row.text).collect(),
+        row_label: rows.iter().map(|row| row.label).collect(),
+        row_weight: rows.iter().map(|row| row.weight).collect(),
+        row_teacher: rows.iter().map(|row| row.teacher).collect(),
         positive_offsets: vec![0],
         negative_offsets: vec![0],
         ..Batch::default()
     };
-    let mut anchors: Vec<u32> = rows.iter().map(|row| row.0).collect();
-    anchors.dedup();
-    for (number, row) in rows.iter().enumerate() {
-        batch.row_anchor.push(row.0);
-        batch.row_text.push(row.1);
-        batch.row_label.push(row.2);
-        batch.row_weight.push(1.0);
-        if anchors.first() != Some(&row.0) && number > 0 && rows[number - 1].0 != row.0 {
-            batch
-                .positive_offsets
-                .push(batch.positive_rows.len() as u64);
-            batch
-                .negative_offsets
-                .push(batch.negative_rows.len() as u64);
+    let anchors: BTreeSet<u32> = rows.iter().map(|row| row.anchor).collect();
+    for anchor in anchors {
+        let mut relevant = BTreeSet::new();
+        for (number, row) in (0..).zip(rows).filter(|(_, row)| row.anchor == anchor) {
+            if row.positive {
+                batch.positive_rows.push(number);
+                relevant.insert(row.text);
+            } else {
+                batch.negative_rows.push(number);
+            }
         }
-        if row.3 {
-            batch.positive_rows.push(number as u32);
-        } else {
-            batch.negative_rows.push(number as u32);
-        }
-    }
-    batch
-        .positive_offsets
-        .push(batch.positive_rows.len() as u64);
-    batch
-        .negative_offsets
-        .push(batch.negative_rows.len() as u64);
-    for &anchor in &anchors {
-        let positives: Vec<u32> = rows
-            .iter()
-            .filter(|row| row.0 == anchor && row.3)
-            .map(|row| row.1)
-            .collect();
+        let more = known.iter().filter(|(knows, _)| *knows == anchor);
+        relevant.extend(more.map(|(_, text)| *text));
+        batch.group_anchor.push(anchor);
+        batch
+            .positive_offsets
+            .push(batch.positive_rows.len() as u64);
+        batch
+            .negative_offsets
+            .push(batch.negative_rows.len() as u64);
         batch
             .known_relevant
-            .extend((0..texts as u32).map(|text| u8::from(positives.contains(&text))));
+            .extend((0..texts).map(|text| u8::from(relevant.contains(&text))));
     }
-    batch.group_anchor = anchors;
     batch
+}
+
+/// Embeddings without pattern, about 1 an entry.
+fn embeddings(texts: usize, dim: usize) -> Vec<f32> {
+    (0..texts * dim)
+        .map(|n| ((n * n * 31 + n * 37 + 5) % 97) as f32 / 40.0 - 1.2)
+        .collect()
+}
+
+/// The step most tests take: three anchors with several positives, negatives, weights and graded labels; the third has
+/// no negative.
+fn step() -> Batch {
+    let mut rows = rows(&[
+        (0, 3, 1.0, true),
+        (0, 4, 0.7, true),
+        (0, 5, 0.0, false),
+        (0, 6, 0.2, false),
+        (1, 7, 1.0, true),
+        (1, 8, 0.0, false),
+        (2, 9, 0.8, true),
+    ]);
+    for (row, weight) in rows.iter_mut().zip([1.0, 0.5, 2.0, 1.5, 1.0, 0.3, 0.8]) {
+        row.weight = weight;
+    }
+    batch(embeddings(10, 6), 6, &rows, &[])
+}
+
+/// What a guide makes of texts: unlike what the embeddings say.
+fn guide(texts: usize) -> Vec<f32> {
+    let turn = |text: usize| (text * text) as f32 * 0.7;
+    (0..texts)
+        .flat_map(|text| [turn(text).cos(), turn(text).sin()])
+        .collect()
+}
+
+/// With a guide's embeddings of the texts.
+fn guided(instance: &Instance, batch: &Batch, guide: &[f32]) -> Result<LossResult, Error> {
+    let texts = batch.embeddings.len() / batch.dim;
+    let context = Context {
+        services: Services {
+            teacher: Some((guide.len() / texts.max(1), guide)),
+            ..Services::default()
+        },
+        ..Context::default()
+    };
+    instance.forward(&context, batch)
+}
+
+fn forward(instance: &Instance, batch: &Batch) -> LossResult {
+    let texts = batch.embeddings.len() / batch.dim;
+    guided(instance, batch, &guide(texts)).unwrap()
 }
 
 fn floats(value: &Value) -> Vec<f32> {
@@ -82,102 +151,453 @@ fn floats(value: &Value) -> Vec<f32> {
         .collect()
 }
 
+/// Every loss with settings under which it can be told what is wrong: a moderate scale, margins that cut some triplets.
+fn every_loss() -> Vec<(&'static str, Value)> {
+    vec![
+        ("mnrl", json!({ "scale": 5 })),
+        ("mnrl", json!({ "temperature": 0.3, "in_batch": false })),
+        ("mnrl", json!({ "scale": 5, "symmetric": true })),
+        (
+            "mnrl",
+            json!({ "scale": 5, "directions": ["query_to_doc", "query_to_query", "doc_to_query", "doc_to_doc"] }),
+        ),
+        ("gist", json!({ "temperature": 0.2, "margin": -0.5 })),
+        (
+            "gist",
+            json!({ "temperature": 0.2, "contrast_anchors": false, "contrast_positives": false }),
+        ),
+        ("contrastive", json!({ "margin": 1.2 })),
+        (
+            "contrastive",
+            json!({ "margin": 3, "distance": "euclidean" }),
+        ),
+        (
+            "contrastive",
+            json!({ "margin": 6, "distance": "manhattan" }),
+        ),
+        ("online_contrastive", json!({ "margin": 1.2 })),
+        (
+            "online_contrastive",
+            json!({ "margin": 4, "distance": "euclidean" }),
+        ),
+        ("cosine_similarity", json!({})),
+        ("triplet", json!({ "margin": 0.6 })),
+        ("triplet", json!({ "margin": 1, "distance": "euclidean" })),
+        ("triplet", json!({ "margin": 2, "distance": "manhattan" })),
+        ("batch_hard_triplet", json!({ "margin": 0.6 })),
+        ("batch_hard_triplet", json!({ "soft_margin": true })),
+        (
+            "batch_hard_triplet",
+            json!({ "margin": 2, "distance": "euclidean" }),
+        ),
+        ("cosent", json!({ "scale": 5 })),
+        ("angle", json!({ "scale": 5 })),
+        ("margin_mse", json!({})),
+        ("margin_mse", json!({ "similarity": "dot" })),
+        ("distill_kl", json!({ "temperature": 0.3 })),
+        (
+            "distill_kl",
+            json!({ "similarity": "dot", "teacher_temperature": 0.5 }),
+        ),
+    ]
+}
+
 #[test]
 fn losses_and_gradients_are_those_of_sentence_transformers() {
     let copies = tempfile::tempdir().unwrap();
     let host = host(copies.path());
     let fixture: Value = serde_json::from_str(include_str!("fixtures/losses.json")).unwrap();
+    let (mut wrong, mut checked) = (Vec::new(), BTreeSet::new());
     for case in fixture["cases"].as_array().unwrap() {
-        let rows: Vec<(u32, u32, f32, bool)> = case["rows"]
+        let number = |row: &Value, key: &str, otherwise: f64| {
+            row.get(key).map_or(otherwise, |one| one.as_f64().unwrap()) as f32
+        };
+        let rows: Vec<Row> = case["rows"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|row| {
-                (
-                    row["anchor"].as_u64().unwrap() as u32,
-                    row["text"].as_u64().unwrap() as u32,
-                    row["label"].as_f64().unwrap() as f32,
-                    row["positive"].as_bool().unwrap(),
-                )
+            .map(|row| Row {
+                anchor: row["anchor"].as_u64().unwrap() as u32,
+                text: row["text"].as_u64().unwrap() as u32,
+                label: number(row, "label", f64::NAN),
+                positive: row["positive"].as_bool().unwrap(),
+                weight: number(row, "weight", 1.0),
+                teacher: number(row, "teacher", f64::NAN),
             })
             .collect();
+        let known: Vec<(u32, u32)> = case
+            .get("known")
+            .map(|known| serde_json::from_value(known.clone()).unwrap())
+            .unwrap_or_default();
         let dim = case["embeddings"][0].as_array().unwrap().len();
-        let batch = batch(floats(&case["embeddings"]), dim, &rows);
-        let name = case["plugin"].as_str().unwrap();
-        let result = loss(&host, name, &case["settings"])
-            .forward(&Context::default(), &batch)
-            .unwrap();
+        let batch = batch(floats(&case["embeddings"]), dim, &rows, &known);
+        let (name, settings) = (case["plugin"].as_str().unwrap(), &case["settings"]);
+        let of_guide = case.get("guide").map(floats).unwrap_or_default();
+        let result = guided(&loss(&host, name, settings), &batch, &of_guide).unwrap();
+        checked.insert(name.to_owned());
+        let gradient = floats(&case["gradient"]);
+        let largest = gradient
+            .iter()
+            .fold(0.0f32, |most, one| most.max(one.abs()));
+        let of_gradient = result
+            .gradient
+            .iter()
+            .zip(&gradient)
+            .fold(0.0f32, |most, (ours, theirs)| {
+                most.max((ours - theirs).abs())
+            })
+            / largest;
         let expected = case["loss"].as_f64().unwrap();
-        assert!(
-            (result.loss - expected).abs() < 1e-5 * expected.abs().max(1.0),
-            "{name}: {} {expected}",
-            result.loss
-        );
-        for (ours, theirs) in result.gradient.iter().zip(floats(&case["gradient"])) {
+        let of_loss = (result.loss - expected).abs() / expected.abs();
+        if !(of_loss < 1e-5 && of_gradient < 1e-5) {
+            wrong.push(format!(
+                "{name} {settings}: loss {} {expected} ({of_loss:.1e}), gradient {of_gradient:.1e}",
+                result.loss
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let ours = host
+        .plugins()
+        .filter(|plugin| plugin.kind == Kind::Loss && plugin.id.starts_with("org.orchestrator."));
+    let ours: BTreeSet<String> = ours.map(|plugin| plugin.short().to_owned()).collect();
+    assert_eq!(checked, ours, "every loss is checked");
+}
+
+#[test]
+fn gradients_agree_with_finite_differences_with_several_positives_weights_and_grades() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let step = step();
+    for (name, settings) in every_loss() {
+        let instance = loss(&host, name, &settings);
+        let result = forward(&instance, &step);
+        let largest = result
+            .gradient
+            .iter()
+            .fold(0.0f32, |most, one| most.max(one.abs()));
+        assert!(largest > 1e-3, "{name} {settings}: nothing to check");
+        for place in 0..step.embeddings.len() {
+            let value = |shift: f32| {
+                let mut moved = step.clone();
+                moved.embeddings[place] += shift;
+                forward(&instance, &moved).loss
+            };
+            // Of fourth order, so that the step may be wide enough for float32.
+            let h = 4e-3;
+            let expected = (8.0 * (value(h) - value(-h)) - (value(2.0 * h) - value(-2.0 * h)))
+                / (12.0 * f64::from(h));
+            let found = f64::from(result.gradient[place]);
             assert!(
-                (ours - theirs).abs() < 2e-5,
-                "{name}: gradient {ours} {theirs}"
+                (expected - found).abs() < 1e-3 * f64::from(largest),
+                "{name} {settings} at {place}: {expected} {found}"
             );
         }
     }
 }
 
 #[test]
-fn gradients_agree_with_finite_differences_with_several_positives_and_weights() {
+fn a_weight_of_two_is_a_row_twice() {
     let copies = tempfile::tempdir().unwrap();
     let host = host(copies.path());
-    let dim = 5;
-    let embeddings: Vec<f32> = (0..9 * dim)
-        .map(|n| ((n * 37 % 23) as f32 - 11.0) / 7.0)
-        .collect();
-    let rows = [
-        (0, 2, 1.0, true),
-        (0, 3, 0.7, true),
-        (0, 4, 0.0, false),
-        (1, 5, 1.0, true),
-        (1, 6, 0.0, false),
-        (1, 7, 0.2, false),
-    ];
-    for name in ["mnrl", "contrastive", "cosine_similarity"] {
-        let instance = loss(&host, name, &json!({}));
-        let mut base = batch(embeddings.clone(), dim, &rows);
-        base.row_weight = vec![1.0, 0.5, 2.0, 1.5, 1.0, 0.3];
-        let result = instance.forward(&Context::default(), &base).unwrap();
-        for place in 0..embeddings.len() {
-            let value = |shift: f32| {
-                let mut moved = base.clone();
-                moved.embeddings[place] += shift;
-                instance.forward(&Context::default(), &moved).unwrap().loss
-            };
-            let expected = (value(1e-2) - value(-1e-2)) / 2e-2;
-            let found = f64::from(result.gradient[place]);
+    let given = rows(&[
+        (0, 3, 1.0, true),
+        (0, 4, 0.7, true),
+        (0, 5, 0.0, false),
+        (0, 6, 0.2, false),
+        (1, 7, 1.0, true),
+        (1, 8, 0.0, false),
+        (2, 9, 0.8, true),
+    ]);
+    for (name, settings) in every_loss() {
+        // Of one mean for each anchor, and of the hardest alone: a second copy is nothing new.
+        if ["distill_kl", "batch_hard_triplet"].contains(&name) {
+            continue;
+        }
+        let instance = loss(&host, name, &settings);
+        for row in 0..given.len() {
+            let (mut heavy, mut twice) = (given.clone(), given.clone());
+            heavy[row].weight = 2.0;
+            twice.push(given[row]);
+            let heavy = forward(&instance, &batch(embeddings(10, 6), 6, &heavy, &[]));
+            let twice = forward(&instance, &batch(embeddings(10, 6), 6, &twice, &[]));
             assert!(
-                (expected - found).abs() < 3e-3,
-                "{name} at {place}: {expected} {found}"
+                (heavy.loss - twice.loss).abs() <= 1e-6 * twice.loss.abs(),
+                "{name} {settings}, row {row}: {} {}",
+                heavy.loss,
+                twice.loss
             );
+            for (one, other) in heavy.gradient.iter().zip(&twice.gradient) {
+                assert!((one - other).abs() < 1e-5, "{name} {settings}, row {row}");
+            }
         }
     }
+}
+
+/// Losses with in-batch negatives, under each setting that adds some.
+fn in_batch() -> Vec<(&'static str, Value)> {
+    let mut losses = every_loss();
+    losses.retain(|(name, settings)| {
+        ["mnrl", "gist", "batch_hard_triplet"].contains(name)
+            && settings["in_batch"] != json!(false)
+    });
+    losses
 }
 
 #[test]
 fn a_known_positive_is_never_an_in_batch_negative() {
     let copies = tempfile::tempdir().unwrap();
     let host = host(copies.path());
-    let instance = loss(&host, "mnrl", &json!({}));
-    let dim = 4;
-    let embeddings: Vec<f32> = (0..4 * dim)
-        .map(|n| ((n * 13 % 7) as f32 - 3.0) / 3.0)
-        .collect();
-    let mut both = batch(embeddings, dim, &[(0, 2, 1.0, true), (1, 3, 1.0, true)]);
-    let apart = instance.forward(&Context::default(), &both).unwrap();
-    // The other's positive is known to be relevant to each: nothing is left to tell the positive from.
-    both.known_relevant.fill(1);
-    let known = instance.forward(&Context::default(), &both).unwrap();
-    assert!(
-        apart.loss > 0.0 && known.loss.abs() < 1e-9,
-        "{} {}",
-        apart.loss,
-        known.loss
-    );
-    assert!(known.gradient.iter().all(|value| value.abs() < 1e-6));
+    let guide = guide(6);
+    // Text 5 is a negative, or another positive, of anchor 1; what changes for anchor 0 if it comes to lie on anchor 0's
+    // positive?
+    for positive in [false, true] {
+        let rows = rows(&[
+            (0, 3, 1.0, true),
+            (1, 4, 1.0, true),
+            (1, 5, f32::from(u8::from(positive)), positive),
+        ]);
+        let mut near = embeddings(6, 6);
+        near.copy_within(3 * 6..4 * 6, 5 * 6);
+        for (name, settings) in in_batch() {
+            let instance = loss(&host, name, &settings);
+            let of_anchor_0 = |embeddings: Vec<f32>, known: &[(u32, u32)]| {
+                let batch = batch(embeddings, 6, &rows, known);
+                guided(&instance, &batch, &guide).unwrap().rows[0].unwrap()
+            };
+            let strange = of_anchor_0(near.clone(), &[]) - of_anchor_0(embeddings(6, 6), &[]);
+            assert!(strange > 1e-3, "{name} {settings}: not a negative at all");
+            let known =
+                of_anchor_0(near.clone(), &[(0, 5)]) - of_anchor_0(embeddings(6, 6), &[(0, 5)]);
+            assert!(known.abs() < 1e-7, "{name} {settings}: {known}");
+        }
+    }
+}
+
+#[test]
+fn where_everything_is_relevant_nothing_pulls() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, settings) in in_batch() {
+        let rows = rows(&[(0, 2, 1.0, true), (1, 3, 1.0, true)]);
+        let mut batch = batch(embeddings(4, 4), 4, &rows, &[]);
+        batch.known_relevant.fill(1);
+        let result = forward(&loss(&host, name, &settings), &batch);
+        assert!(
+            result.gradient.iter().all(|value| value.abs() < 1e-6),
+            "{name} {settings}"
+        );
+    }
+}
+
+#[test]
+fn anchors_that_share_a_positive_are_not_told_apart() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let guide = guide(5);
+    let rows = rows(&[(0, 3, 1.0, true), (1, 3, 1.0, true), (2, 4, 1.0, true)]);
+    let mut near = embeddings(5, 6);
+    near.copy_within(0..6, 6);
+    for (name, settings) in in_batch() {
+        let instance = loss(&host, name, &settings);
+        let of_anchor_0 = |embeddings: Vec<f32>| {
+            let batch = batch(embeddings, 6, &rows, &[]);
+            guided(&instance, &batch, &guide).unwrap().rows[0]
+        };
+        assert_eq!(
+            of_anchor_0(near.clone()),
+            of_anchor_0(embeddings(5, 6)),
+            "{name} {settings}"
+        );
+    }
+}
+
+#[test]
+fn steps_that_lack_something_cost_a_finite_amount() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let everything = [
+        (0, 2, 1.0, true),
+        (0, 3, 0.0, false),
+        (1, 4, 1.0, true),
+        (1, 5, 0.0, false),
+    ];
+    let of = |keep: fn(&(u32, u32, f32, bool)) -> bool| -> Vec<Row> {
+        let kept: Vec<_> = everything.into_iter().filter(keep).collect();
+        rows(&kept)
+    };
+    for (name, settings) in every_loss() {
+        let instance = loss(&host, name, &settings);
+        for (what, rows) in [
+            ("positives alone", of(|row| row.3)),
+            ("negatives alone", of(|row| !row.3)),
+            ("one positive", of(|row| row.1 == 2)),
+            ("one negative", of(|row| row.1 == 3)),
+            (
+                "a positive here, a negative there",
+                of(|row| row.1 == 2 || row.1 == 5),
+            ),
+            ("no rows", Vec::new()),
+            ("everything", of(|_| true)),
+        ] {
+            for (of_texts, embeddings) in [
+                ("different", embeddings(6, 6)),
+                ("equal", vec![0.5; 36]),
+                ("zero", vec![0.0; 36]),
+            ] {
+                // The host refuses what is not finite.
+                let result = guided(&instance, &batch(embeddings, 6, &rows, &[]), &guide(6));
+                assert!(
+                    result.is_ok(),
+                    "{name} {settings}: {what}, {of_texts} texts: {result:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_without_a_part_in_the_loss_say_so() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, taking_part) in [
+        ("mnrl", "++--+-+"),
+        ("gist", "++--+-+"),
+        ("contrastive", "+++++++"),
+        ("cosine_similarity", "+++++++"),
+        // Anchor 2 has no negative.
+        ("triplet", "++++++-"),
+        ("margin_mse", "++++++-"),
+        ("distill_kl", "++++++-"),
+        ("batch_hard_triplet", "++--+-+"),
+        ("cosent", "+++++++"),
+        ("angle", "+++++++"),
+    ] {
+        let result = forward(&loss(&host, name, &json!({})), &step());
+        let found = result
+            .rows
+            .iter()
+            .map(|row| if row.is_some() { '+' } else { '-' });
+        assert_eq!(found.collect::<String>(), taking_part, "{name}");
+    }
+}
+
+#[test]
+fn losses_say_what_they_need_and_refuse_to_work_without() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, expected) in [
+        ("mnrl", "positives"),
+        ("gist", "positives teacher"),
+        ("contrastive", ""),
+        ("online_contrastive", ""),
+        ("cosine_similarity", ""),
+        ("triplet", "positives negatives"),
+        ("batch_hard_triplet", "positives"),
+        ("cosent", ""),
+        ("angle", ""),
+        ("margin_mse", "positives negatives teacher"),
+        ("distill_kl", "teacher"),
+    ] {
+        let instance = loss(&host, name, &json!({}));
+        let needs = instance.needs().unwrap();
+        let named = [
+            (needs.positives, "positives"),
+            (needs.negatives, "negatives"),
+            (needs.teacher, "teacher"),
+        ];
+        let named = named.into_iter().filter(|(needed, _)| *needed);
+        let found: Vec<&str> = named.map(|(_, what)| what).collect();
+        assert_eq!(found.join(" "), expected, "{name}");
+
+        let mut untaught = step();
+        untaught.row_teacher.clear();
+        let result = instance.forward(&Context::default(), &untaught);
+        match result {
+            Err(Error::Failed { message, .. }) => {
+                assert!(
+                    needs.teacher && message.contains("teacher"),
+                    "{name}: {message}"
+                );
+            }
+            other => assert!(!needs.teacher && other.is_ok(), "{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_guide_of_other_texts_is_refused() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let context = Context {
+        services: Services {
+            teacher: Some((2, &[1.0, 0.0])),
+            ..Services::default()
+        },
+        ..Context::default()
+    };
+    let result = loss(&host, "gist", &json!({})).forward(&context, &step());
+    assert!(matches!(result, Err(Error::Failed { .. })), "{result:?}");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused_where_they_stand() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    for (name, settings, expected) in [
+        (
+            "mnrl",
+            json!({ "scale": 20, "temperature": 0.05 }),
+            "/temperature",
+        ),
+        ("mnrl", json!({ "directions": [] }), "/directions"),
+        (
+            "mnrl",
+            json!({ "directions": ["doc_to_query"] }),
+            "/directions",
+        ),
+        (
+            "mnrl",
+            json!({ "directions": ["query_to_doc", "doc_to_dog"] }),
+            "/directions/1",
+        ),
+        (
+            "mnrl",
+            json!({ "directions": ["query_to_doc", "doc_to_doc"], "partition": "per_direction" }),
+            "/partition",
+        ),
+        (
+            "mnrl",
+            json!({ "symmetric": true, "directions": ["query_to_doc", "doc_to_doc"] }),
+            "/symmetric",
+        ),
+        (
+            "mnrl",
+            json!({ "symmetric": true, "in_batch": false }),
+            "/in_batch",
+        ),
+        ("mnrl", json!({ "hardness": "hard_negatives" }), "/hardness"),
+        (
+            "mnrl",
+            json!({ "hardness_strength": 9 }),
+            "/hardness_strength",
+        ),
+        ("triplet", json!({ "margin": 5 }), "/margin"),
+        ("triplet", json!({ "distance": "hamming" }), "/distance"),
+        ("contrastive", json!({ "margin": 2.5 }), "/margin"),
+        ("online_contrastive", json!({ "margin": 2.5 }), "/margin"),
+        ("batch_hard_triplet", json!({ "margin": 2.5 }), "/margin"),
+    ] {
+        let result = host
+            .find(Kind::Loss, name)
+            .unwrap()
+            .create(name, &settings, 0);
+        match result {
+            Err(Error::Config { pointer, .. }) => {
+                assert_eq!(pointer, expected, "{name} {settings}")
+            }
+            Err(other) => panic!("{name} {settings}: {other}"),
+            Ok(_) => panic!("{name} {settings} is taken"),
+        }
+    }
 }

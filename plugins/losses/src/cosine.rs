@@ -1,12 +1,13 @@
-//! Cosine of embeddings and its gradient, for every loss here.
+//! Cosines of embeddings, and the way back from the slope of the loss along a cosine to the gradient of the embeddings.
 
 use orchestrator_plugin::{LossBatch, LossOutput, dot};
 
-/// The embeddings of a step at unit length.
+/// The embeddings of a step at unit length, and the gradient collected on them so far.
 pub struct Units {
     dim: usize,
     values: Vec<f32>,
     norms: Vec<f32>,
+    gradient: Vec<f32>,
 }
 
 impl Units {
@@ -25,6 +26,7 @@ impl Units {
             .collect();
         Self {
             dim: batch.dim,
+            gradient: vec![0.0; values.len()],
             values,
             norms,
         }
@@ -38,44 +40,122 @@ impl Units {
         dot(self.of_text(a), self.of_text(b))
     }
 
-    /// Adds `d loss / d cos(a, b) = slope` to both gradients: `d cos / d a = (unit b - cos * unit a) / |a|`.
-    pub fn add_gradient(
-        &self,
-        a: usize,
-        b: usize,
-        cosine: f32,
-        slope: f32,
-        out: &mut LossOutput<'_>,
-    ) {
+    /// Notes `d loss / d cos(a, b) = slope`.
+    pub fn pull(&mut self, a: usize, b: usize, slope: f32) {
         for (one, other) in [(a, b), (b, a)] {
-            if self.norms[one] > 0.0 {
-                let scale = slope / self.norms[one];
-                out.add(one, scale, self.of_text(other));
-                out.add(one, -scale * cosine, self.of_text(one));
+            let other = &self.values[other * self.dim..(other + 1) * self.dim];
+            let place = &mut self.gradient[one * self.dim..(one + 1) * self.dim];
+            for (out, value) in place.iter_mut().zip(other) {
+                *out += slope * value;
+            }
+        }
+    }
+
+    /// Notes `d loss / d unit(text) += slope * direction`.
+    pub fn push(&mut self, text: usize, slope: f32, direction: &[f32]) {
+        let place = &mut self.gradient[text * self.dim..(text + 1) * self.dim];
+        for (out, value) in place.iter_mut().zip(direction) {
+            *out += slope * value;
+        }
+    }
+
+    /// Adds what was noted to the gradient of the embeddings: of a gradient `g` on `u = e / |e|`, the part across `u`,
+    /// `(g - (g · u) u) / |e|`.
+    pub fn write(self, out: &mut LossOutput<'_>) {
+        for (text, &norm) in self.norms.iter().enumerate() {
+            let gradient = &self.gradient[text * self.dim..(text + 1) * self.dim];
+            if norm > 0.0 && gradient.iter().any(|value| *value != 0.0) {
+                let unit = self.of_text(text);
+                out.add(text, 1.0 / norm, gradient);
+                out.add(text, -dot(gradient, unit) / norm, unit);
             }
         }
     }
 }
 
-/// The mean over rows of `part(cosine, label) -> (loss, slope)`, weighted by the rows' weights.
-pub fn mean_over_rows(
-    batch: &LossBatch<'_>,
-    out: &mut LossOutput<'_>,
-    part: impl Fn(f32, f32) -> (f32, f32),
-) -> f64 {
-    let units = Units::of(batch);
-    let total: f64 = (0..batch.rows())
-        .map(|row| f64::from(batch.row(row).weight))
-        .sum();
-    let mut sum = 0.0;
-    for number in 0..batch.rows() {
-        let row = batch.row(number);
-        let cosine = units.cosine(row.anchor, row.text);
-        let (loss, slope) = part(cosine, row.label);
-        let share = f64::from(row.weight) / total;
-        out.set_row(number, loss);
-        sum += share * f64::from(loss);
-        units.add_gradient(row.anchor, row.text, cosine, slope * share as f32, out);
+/// The cosines of some texts with others, and the slopes of the loss along them: each measured once and handed on once,
+/// however many positives ask about the same pair.
+pub struct Cosines {
+    left: Side,
+    right: Side,
+    // Row by row of the left, empty until a pair of the row is asked for. NaN = not measured yet.
+    rows: Vec<Vec<Pair>>,
+}
+
+#[derive(Clone, Copy)]
+struct Pair {
+    cosine: f32,
+    // Where a positive is picked almost surely, 1 is taken from nearly 1: float32 would leave little of it.
+    slope: f64,
+}
+
+impl Cosines {
+    /// `left` and `right` are texts of a step of `texts`, each once.
+    pub fn between(left: &[usize], right: &[usize], texts: usize) -> Self {
+        Self {
+            rows: vec![Vec::new(); left.len()],
+            left: Side::of(left, texts),
+            right: Side::of(right, texts),
+        }
     }
-    sum
+
+    fn pair(&mut self, (a, b): (usize, usize)) -> &mut Pair {
+        let row = &mut self.rows[self.left.place[a]];
+        if row.is_empty() {
+            let unknown = Pair {
+                cosine: f32::NAN,
+                slope: 0.0,
+            };
+            row.resize(self.right.texts.len(), unknown);
+        }
+        &mut row[self.right.place[b]]
+    }
+
+    /// The cosine of a text of the left and one of the right.
+    pub fn at(&mut self, units: &Units, (a, b): (usize, usize)) -> f32 {
+        let pair = self.pair((a, b));
+        if pair.cosine.is_nan() {
+            pair.cosine = units.cosine(a, b);
+        }
+        pair.cosine
+    }
+
+    /// Notes `d loss / d cos(a, b) += slope`.
+    pub fn add_slope(&mut self, pair: (usize, usize), slope: f64) {
+        self.pair(pair).slope += slope;
+    }
+
+    /// Hands what was noted on: some texts of the left at a time, so that each of the right is fetched once for all of them.
+    pub fn pull(self, units: &mut Units) {
+        let left: Vec<(usize, Vec<Pair>)> = self.left.texts.into_iter().zip(self.rows).collect();
+        for some in left.chunks(16) {
+            for (column, &b) in self.right.texts.iter().enumerate() {
+                for (a, row) in some {
+                    match row.get(column) {
+                        Some(pair) if pair.slope != 0.0 => units.pull(*a, b, pair.slope as f32),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Texts, and where each stands among them.
+struct Side {
+    texts: Vec<usize>,
+    place: Vec<usize>,
+}
+
+impl Side {
+    fn of(texts: &[usize], all: usize) -> Self {
+        let mut place = vec![usize::MAX; all];
+        for (number, &text) in texts.iter().enumerate() {
+            place[text] = number;
+        }
+        Self {
+            texts: texts.to_vec(),
+            place,
+        }
+    }
 }
