@@ -290,7 +290,7 @@ fn changed_inputs_are_not_resumed() {
 fn a_loss_in_c_takes_part_in_a_run() {
     let folder = experiment(&small_experiment().replace(
         "losses: [{ mnrl: { weight: 0.6 } }",
-        "losses: [{ triplet: { weight: 0.6, margin: 0.3 } }, { mnrl: { weight: 0.6 } }",
+        "losses: [{ org.example.triplet: { weight: 0.6, margin: 0.3 } }, { mnrl: { weight: 0.6 } }",
     ));
     let path = folder.path();
     let object = path.join(format!("triplet{}", std::env::consts::DLL_SUFFIX));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use orchestrator_data::{Reading, Source};
-use orchestrator_plugin_host::Kind;
+use orchestrator_plugin_host::{Kind, Truncation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -228,15 +228,6 @@ pub struct Stage {
     pub epochs: usize,
     /// Which negatives it uses.
     pub difficulty: Difficulty,
-}
-
-/// A number of first dimensions, and what the losses on them are multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Truncation {
-    /// How many.
-    pub dim: usize,
-    /// By how much.
-    pub weight: f64,
 }
 
 /// `chat:`

@@ -16,7 +16,7 @@ mod train;
 pub use experiment::{
     ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Chat, Data, Difficulty, Encoder, Evaluate,
     Experiment, LossStep, Metric, MetricKind, PluginStep, ProposeStep, Refresh, RoleFilter,
-    Samples, Stage, Train, Truncation,
+    Samples, Stage, Train,
 };
 pub use expression::Expression;
 pub use schema::schema;

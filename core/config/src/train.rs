@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use orchestrator_diagnostics::{Diagnostic, Kind as Problem};
-use orchestrator_plugin_host::{Kind, service};
+use orchestrator_plugin_host::{Kind, Truncation, service};
 
-use crate::experiment::{Bands, Difficulty, Encoder, LossStep, Stage, Train, Truncation};
+use crate::experiment::{Bands, Difficulty, Encoder, LossStep, Stage, Train};
 use crate::expression::Expression;
 use crate::node::{Data, Node};
 use crate::reader::{Bound, Fields, Reader};

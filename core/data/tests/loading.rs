@@ -131,7 +131,12 @@ fn a_missing_file_says_how_to_give_it() {
 
 #[test]
 fn the_builtin_corpus_loads_and_holds_out_by_seed() {
-    let mut data = load(&Source::Builtin, "train", Some("test")).unwrap();
+    let mut data = load(
+        &Source::Builtin { fields: Vec::new() },
+        "train",
+        Some("test"),
+    )
+    .unwrap();
     let mut again = data.clone();
     data.hold_out(13, 0.2);
     again.hold_out(13, 0.2);

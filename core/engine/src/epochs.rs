@@ -1,7 +1,7 @@
 //! Training: stages, epochs, blocks of steps.
 
 use orchestrator_config::{ProposeStep, Refresh, Stage};
-use orchestrator_plugin_host::Kind;
+use orchestrator_plugin_host::{Kind, WeightedLoss};
 use orchestrator_store as store;
 use orchestrator_train::LinearSchedule;
 
@@ -12,7 +12,7 @@ use crate::mining::Occasion;
 use crate::pool::Pool;
 use crate::progress::Event;
 use crate::seed::seed;
-use crate::training::{self, Model, Recipe, WeightedLoss};
+use crate::training::{self, Model, Recipe};
 
 impl Driver<'_> {
     pub(crate) fn losses(&self) -> Result<Vec<WeightedLoss>, Error> {

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orchestrator_config::Truncation;
 use orchestrator_model::{Forward, Gradient, StaticEncoder, Tokens};
-use orchestrator_plugin_host::{Batch, Context, Instance, Services, dot};
+use orchestrator_plugin_host::{Batch, Context, Services, Truncation, WeightedLoss, combine};
 use orchestrator_store::{Role, SampleId};
 use orchestrator_train::{AdamW, Checkpoint};
 
@@ -90,12 +89,6 @@ impl Model {
     }
 }
 
-/// A loss with its weight.
-pub(crate) struct WeightedLoss {
-    pub instance: Instance,
-    pub weight: f64,
-}
-
 /// What a step leaves behind.
 pub(crate) struct StepRecord {
     pub loss: f64,
@@ -173,7 +166,6 @@ fn assemble(pool: &Pool, samples: &StepSamples) -> (Batch, Vec<usize>, Vec<usize
 /// How a step is taken.
 pub(crate) struct Recipe<'r> {
     pub losses: &'r [WeightedLoss],
-    /// First dimensions that the losses are computed on; empty = all.
     pub matryoshka: &'r [Truncation],
     /// Texts encoded at once with their gradient; `None` = all.
     pub mini_batch: Option<usize>,
@@ -209,44 +201,13 @@ pub(crate) fn step(
             .map(|(dim, embeddings)| (*dim, embeddings.as_slice())),
         ..Services::default()
     };
-    let mut sum = LossSum {
-        record: StepRecord {
-            loss: 0.0,
-            parts: Vec::new(),
-            uses: Vec::new(),
-        },
-        rows: vec![None; rows.len()],
-        gradient: vec![0.0; batch.embeddings.len()],
-    };
     let context = |name: &str| Context {
         step: model.step,
         seed: seed_of(name),
         services,
     };
-    if recipe.matryoshka.is_empty() {
-        sum.add(recipe.losses, &batch, 1.0, "", context)?;
-    }
-    for truncation in recipe.matryoshka {
-        let short = Truncated::of(&batch, truncation.dim);
-        let whole = std::mem::take(&mut sum.gradient);
-        sum.gradient = vec![0.0; short.batch.embeddings.len()];
-        let suffix = format!("@{}", truncation.dim);
-        sum.add(
-            recipe.losses,
-            &short.batch,
-            truncation.weight,
-            &suffix,
-            context,
-        )?;
-        let of_short = std::mem::replace(&mut sum.gradient, whole);
-        short.add_gradient(&of_short, &mut sum.gradient, batch.dim);
-    }
-    let LossSum {
-        mut record,
-        rows: row_losses,
-        gradient,
-    } = sum;
-    let of_table = pass.backward(gradient)?;
+    let sum = combine(recipe.losses, recipe.matryoshka, &batch, context)?;
+    let of_table = pass.backward(sum.gradient)?;
     model.optimiser.update(
         model.encoder.table_mut(),
         &of_table.rows,
@@ -264,95 +225,16 @@ pub(crate) fn step(
     if !of_table.rows.iter().all(finite) {
         return Err(Error::Diverged(model.step));
     }
-    record.uses = rows
+    let uses = rows
         .iter()
-        .zip(row_losses)
+        .zip(sum.rows)
         .map(|(&place, loss)| (pool.samples[place].view.id, loss.map(|loss| loss as f32)))
         .collect();
-    Ok(record)
-}
-
-/// What the losses of a step add up to.
-struct LossSum {
-    record: StepRecord,
-    rows: Vec<Option<f64>>,
-    /// Of the embeddings that the losses were given.
-    gradient: Vec<f32>,
-}
-
-impl LossSum {
-    /// Adds every loss on `batch`, times its own weight and `weight`.
-    fn add<'c>(
-        &mut self,
-        losses: &[WeightedLoss],
-        batch: &Batch,
-        weight: f64,
-        suffix: &str,
-        context: impl Fn(&str) -> Context<'c>,
-    ) -> Result<(), Error> {
-        for loss in losses {
-            let name = loss.instance.name();
-            let result = loss.instance.forward(&context(name), batch)?;
-            let weight = weight * loss.weight;
-            self.record.loss += weight * result.loss;
-            self.record
-                .parts
-                .push((format!("{name}{suffix}"), result.loss));
-            for (sum, value) in self.gradient.iter_mut().zip(&result.gradient) {
-                *sum += weight as f32 * value;
-            }
-            for (sum, value) in self.rows.iter_mut().zip(&result.rows) {
-                if let Some(value) = value {
-                    *sum = Some(sum.unwrap_or(0.0) + weight * f64::from(*value));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A batch on the first dimensions alone, at unit length: Matryoshka representation learning (Kusupati et al. 2022), as
-/// sentence-transformers' `MatryoshkaLoss` does it.
-struct Truncated {
-    batch: Batch,
-    norms: Vec<f32>,
-}
-
-impl Truncated {
-    fn of(whole: &Batch, dim: usize) -> Self {
-        let mut batch = Batch {
-            dim,
-            embeddings: Vec::with_capacity(whole.embeddings.len() / whole.dim.max(1) * dim),
-            ..whole.clone()
-        };
-        let mut norms = Vec::new();
-        for row in whole.embeddings.chunks_exact(whole.dim.max(1)) {
-            let norm = dot(&row[..dim], &row[..dim]).sqrt();
-            norms.push(norm);
-            let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
-            batch
-                .embeddings
-                .extend(row[..dim].iter().map(|value| value * scale));
-        }
-        Self { batch, norms }
-    }
-
-    /// Adds the gradient of the short embeddings `u = x / |x|` to that of the whole ones: `(g - (g · u) u) / |x|`.
-    fn add_gradient(&self, gradient: &[f32], whole: &mut [f32], whole_dim: usize) {
-        let dim = self.batch.dim;
-        for (text, &norm) in self.norms.iter().enumerate() {
-            if norm == 0.0 {
-                continue;
-            }
-            let unit = &self.batch.embeddings[text * dim..(text + 1) * dim];
-            let slope = &gradient[text * dim..(text + 1) * dim];
-            let along = dot(slope, unit);
-            let out = &mut whole[text * whole_dim..text * whole_dim + dim];
-            for ((out, slope), unit) in out.iter_mut().zip(slope).zip(unit) {
-                *out += (slope - along * unit) / norm;
-            }
-        }
-    }
+    Ok(StepRecord {
+        loss: sum.loss,
+        parts: sum.parts,
+        uses,
+    })
 }
 
 /// The way of a step's texts through the encoder and back. With a mini-batch the way there is gone twice, so that only that
@@ -416,5 +298,41 @@ impl<'m> Pass<'m> {
             rows: sums.keys().copied().collect(),
             values: sums.into_values().flatten().collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mini_batch_gives_the_gradient_of_the_whole_step() {
+        let texts = [
+            "Aspirin lowers fever in mice.",
+            "Mice with fever drink more water.",
+            "Aspirin, again: aspirin.",
+            "Water lowers nothing.",
+            "Fever.",
+        ];
+        let encoder = StaticEncoder::train_from(&texts, 300, 24, 7).expect("train");
+        let tokens = encoder.tokenize(&texts).expect("tokens");
+        let tokens: Vec<&Tokens> = tokens.iter().collect();
+        let outer: Vec<f32> = (0..5 * 24)
+            .map(|n| ((n * 7 % 11) as f32 - 5.0) / 5.0)
+            .collect();
+        let run = |mini_batch| {
+            let mut pass = Pass::begin(&encoder, &tokens, mini_batch).expect("begin");
+            let embeddings = pass.embeddings().expect("embeddings");
+            (embeddings, pass.backward(outer.clone()).expect("backward"))
+        };
+        let (embeddings, whole) = run(None);
+        for size in [1, 2, 3, 5, 9] {
+            let (of_pieces, pieces) = run(Some(size));
+            assert_eq!(embeddings, of_pieces, "mini-batch {size}");
+            assert_eq!(whole.rows, pieces.rows, "mini-batch {size}");
+            for (a, b) in whole.values.iter().zip(&pieces.values) {
+                assert!((a - b).abs() <= 1e-6 * a.abs().max(1.0), "{a} {b}");
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! unloads a library.
 
 mod call;
+mod combine;
 mod error;
 mod instance;
 mod library;
@@ -13,6 +14,7 @@ mod table;
 mod trust;
 
 pub use call::Context;
+pub use combine::{LossSum, Truncation, WeightedLoss, combine};
 pub use error::Error;
 pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
 pub use library::{Kind, Plugin, PluginInfo};
