@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use orchestrator_plugin_host::{
-    Batch, Context, Error, Host, Instance, Kind, LossResult, SearchPath, Services,
+    Batch, Context, Error, Host, Instance, Kind, LossResult, SearchPath, Services, Truncation,
+    WeightedLoss, combine,
 };
 use orchestrator_tests::built;
 use serde_json::{Value, json};
@@ -262,6 +263,50 @@ fn losses_and_gradients_are_those_of_sentence_transformers() {
         .filter(|plugin| plugin.kind == Kind::Loss && plugin.id.starts_with("org.orchestrator."));
     let ours: BTreeSet<String> = ours.map(|plugin| plugin.short().to_owned()).collect();
     assert_eq!(checked, ours, "every loss is checked");
+}
+
+#[test]
+fn losses_on_first_dimensions_are_those_of_sentence_transformers() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/matryoshka.json")).unwrap();
+    let given: Vec<(u32, u32, f32, bool)> = fixture["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let label = row[2].as_f64().unwrap() as f32;
+            let number = |place: usize| row[place].as_u64().unwrap() as u32;
+            (number(0), number(1), label, label > 0.0)
+        })
+        .collect();
+    let batch = batch(floats(&fixture["embeddings"]), 8, &rows(&given), &[]);
+    let losses: Vec<WeightedLoss> = fixture["losses"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, weight)| WeightedLoss {
+            instance: loss(&host, name, &json!({})),
+            weight: weight.as_f64().unwrap(),
+        })
+        .collect();
+    let truncations: Vec<Truncation> = [(8, 1.0), (4, 0.5), (2, 0.25)]
+        .map(|(dim, weight)| Truncation { dim, weight })
+        .into();
+    let sum = combine(&losses, &truncations, &batch, |_| Context::default()).unwrap();
+    let expected = fixture["loss"].as_f64().unwrap();
+    assert!(
+        (sum.loss - expected).abs() < 1e-5 * expected.abs(),
+        "{} {expected}",
+        sum.loss
+    );
+    let expected = floats(&fixture["gradient"]);
+    let largest = expected.iter().fold(0f32, |most, one| most.max(one.abs()));
+    for (ours, theirs) in sum.gradient.iter().zip(&expected) {
+        assert!((ours - theirs).abs() < 1e-5 * largest, "{ours} {theirs}");
+    }
+    assert_eq!(sum.parts.len(), 6);
+    assert!(sum.parts.iter().any(|(name, _)| name == "mnrl@4"));
 }
 
 #[test]
