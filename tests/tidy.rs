@@ -71,6 +71,7 @@ fn only_one_crate_knows_each_library() {
         ("rusqlite", &["orchestrator-store"]),
         ("minijinja", &["orchestrator-reports"]),
         ("libloading", &["orchestrator-plugin-host"]),
+        ("ureq", &["orchestrator-chat"]),
         ("saphyr", &["orchestrator-config"]),
         // The command line prints resolved plans.
         ("serde_norway", &["orchestrator-config", "orchestrator-cli"]),
@@ -129,6 +130,7 @@ fn dependencies_point_one_way() {
         "model",
         "data",
         "plugin-host",
+        "chat",
         "config",
         "reports",
         "engine",
@@ -145,6 +147,15 @@ fn dependencies_point_one_way() {
     assert!(
         !all["orchestrator-reports"].contains("orchestrator-engine"),
         "a report reads the store alone"
+    );
+    let of_chat = all["orchestrator-chat"].iter();
+    let ours: Vec<&str> = of_chat
+        .filter_map(|name| name.strip_prefix("orchestrator-"))
+        .collect();
+    assert_eq!(
+        ours,
+        ["diagnostics", "plugin-host"],
+        "what talks to the network knows nothing of the run"
     );
 }
 

@@ -17,6 +17,7 @@ mod progress;
 pub mod retrieval;
 mod run;
 mod seed;
+pub mod topics;
 mod training;
 
 pub use error::Error;

@@ -5,6 +5,7 @@ mod dense;
 mod metrics;
 
 pub use bm25::Bm25Index;
+pub(crate) use bm25::terms;
 pub use dense::{DenseIndex, embed};
 pub use metrics::{Scored, score_ranking};
 
