@@ -16,8 +16,12 @@ pub use call::Context;
 pub use error::Error;
 pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
 pub use library::{Kind, Plugin, PluginInfo};
+<<<<<<< HEAD
 pub use linalg::dot;
 pub use orchestrator_plugin_abi::service;
+=======
+pub use linalg::{dot, dots};
+>>>>>>> 680d68a (Search by blocked products with a bound on their rounding, then score the few left in the fixed order; four sums at a time in sgemm)
 pub use search_path::{Host, SearchPath};
 pub use services::{
     ChatEndpoint, CurrentModel, Files, Lexical, NamedModels, Progress, Services, TopicModel,
