@@ -7,6 +7,7 @@ use orchestrator_config::Metric;
 use orchestrator_data::{Dataset, Split};
 use orchestrator_store as store;
 use orchestrator_train::{Checkpoint, CheckpointError};
+use rayon::prelude::*;
 
 use crate::driver::{Driver, Standing, file_error};
 use crate::error::Error;
@@ -19,21 +20,24 @@ impl Driver<'_> {
     pub(crate) fn evaluate(
         &self,
         splits: &[Split],
-        rank: &(dyn Fn(usize) -> Vec<usize> + Sync),
+        rank: &dyn Fn(&[usize]) -> Vec<Vec<(usize, f32)>>,
     ) -> Vec<(usize, crate::retrieval::Scored)> {
-        use rayon::prelude::*;
         let metrics: &[Metric] = &self.experiment.evaluate.metrics;
         let qrels: Vec<(usize, Vec<usize>)> = splits
             .iter()
             .flat_map(|split| self.data.qrels(*split))
             .collect();
-        qrels
-            .into_par_iter()
-            .map(|(anchor, documents)| {
-                let relevant: BTreeSet<usize> = documents.into_iter().collect();
-                (anchor, score_ranking(&rank(anchor), &relevant, metrics))
-            })
-            .collect()
+        // In blocks, so that the rankings stay small.
+        let mut scored = Vec::with_capacity(qrels.len());
+        for block in qrels.chunks(1024) {
+            let anchors: Vec<usize> = block.iter().map(|(anchor, _)| *anchor).collect();
+            for ((anchor, documents), found) in block.iter().zip(rank(&anchors)) {
+                let relevant: BTreeSet<usize> = documents.iter().copied().collect();
+                let ranking: Vec<usize> = found.into_iter().map(|(document, _)| document).collect();
+                scored.push((*anchor, score_ranking(&ranking, &relevant, metrics)));
+            }
+        }
+        scored
     }
 
     pub(crate) fn write_evaluation(
@@ -86,16 +90,15 @@ impl Driver<'_> {
             return Ok(());
         };
         let splits = [Split::Validation, Split::Test];
-        let of_bm25 = self.evaluate(&splits, &|anchor| {
-            places(best(
-                &self.lent.bm25.scores(&self.data.anchors[anchor].text),
-                DEPTH,
-            ))
+        let of_bm25 = self.evaluate(&splits, &|anchors| {
+            let text = |anchor: &usize| &self.data.anchors[*anchor].text;
+            anchors
+                .par_iter()
+                .map(|anchor| best(&self.lent.bm25.scores(text(anchor)), DEPTH))
+                .collect()
         });
         let index = self.index(model);
-        let of_initial = self.evaluate(&splits, &|anchor| {
-            places(best(&index.scores(anchor), DEPTH))
-        });
+        let of_initial = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         let models = [("bm25", of_bm25), ("initial", of_initial)];
         for (name, scored) in &models {
             self.note_scores(name, scored);
@@ -134,8 +137,8 @@ impl Driver<'_> {
         let value = match self.begin()? {
             Some(number) => {
                 let index = self.index(model);
-                let scored = self.evaluate(&[Split::Validation], &|anchor| {
-                    places(best(&index.scores(anchor), DEPTH))
+                let scored = self.evaluate(&[Split::Validation], &|anchors| {
+                    index.nearest(anchors, DEPTH)
                 });
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
@@ -182,9 +185,7 @@ impl Driver<'_> {
         };
         let index = self.index(model);
         let splits = [Split::Validation, Split::Test];
-        let scored = self.evaluate(&splits, &|anchor| {
-            places(best(&index.scores(anchor), DEPTH))
-        });
+        let scored = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         self.note_scores(&format!("trained ({chosen})"), &scored);
         self.write_evaluation(
             number,
@@ -193,10 +194,6 @@ impl Driver<'_> {
         )?;
         Ok(chosen)
     }
-}
-
-pub(crate) fn places(ranking: Vec<(usize, f32)>) -> Vec<usize> {
-    ranking.into_iter().map(|(document, _)| document).collect()
 }
 
 pub(crate) fn better(value: Option<f64>, standing: &Standing) -> bool {

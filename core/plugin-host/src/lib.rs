@@ -18,7 +18,7 @@ pub use combine::{LossSum, Truncation, WeightedLoss, combine};
 pub use error::Error;
 pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
 pub use library::{Kind, Plugin, PluginInfo};
-pub use linalg::dot;
+pub use linalg::{dot, dots};
 pub use orchestrator_plugin_abi::service;
 pub use search_path::{Host, SearchPath};
 pub use services::{

@@ -2,9 +2,8 @@
 
 use orchestrator_model::{StaticEncoder, Tokens};
 use orchestrator_plugin_host::{CurrentModel, dot};
-use rayon::prelude::*;
 
-use super::best;
+use super::top_k;
 
 /// Embeddings of all documents and anchors by one version of a model.
 pub struct DenseIndex<'a> {
@@ -46,23 +45,14 @@ impl<'a> DenseIndex<'a> {
         dot(self.anchor(anchor), self.document(document))
     }
 
-    /// The cosine of an anchor to every document.
-    #[must_use]
-    pub fn scores(&self, anchor: usize) -> Vec<f32> {
-        let query = self.anchor(anchor);
-        self.documents
-            .chunks_exact(self.encoder.dim())
-            .map(|document| dot(query, document))
-            .collect()
-    }
-
     /// The `k` nearest documents of each anchor, in order.
     #[must_use]
     pub fn nearest(&self, anchors: &[usize], k: usize) -> Vec<Vec<(usize, f32)>> {
-        anchors
-            .par_iter()
-            .map(|&anchor| best(&self.scores(anchor), k))
-            .collect()
+        let mut queries = Vec::with_capacity(anchors.len() * self.encoder.dim());
+        for &anchor in anchors {
+            queries.extend_from_slice(self.anchor(anchor));
+        }
+        top_k(&queries, &self.documents, self.encoder.dim(), k)
     }
 
     fn known(&self, anchors: &[i64]) -> Option<Vec<usize>> {

@@ -3,11 +3,13 @@
 mod bm25;
 mod dense;
 mod metrics;
+mod search;
 
 pub use bm25::Bm25Index;
 pub(crate) use bm25::terms;
 pub use dense::{DenseIndex, embed};
 pub use metrics::{Scored, score_ranking};
+pub use search::top_k;
 
 /// How deep rankings go: enough for every cut-off a metric may have.
 pub const DEPTH: usize = 1000;

@@ -1,0 +1,168 @@
+"""Mining against sentence-transformers' `mine_hard_negatives`, and search against faiss's `IndexFlatIP`: the same
+embeddings, two threads each, in turn. Says the ratios (theirs to ours: over 1 we are faster), the memory, and whether the
+answers are the same. bench/README.md says how to run it.
+
+    python bench/mining/compare.py mine PROGRAM FOLDER [--pairs 9]
+    python bench/mining/compare.py search PROGRAM FOLDER [--pairs 3] [--k 100]
+"""
+import argparse
+import json
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+THREADS = "2"
+# Set before numpy, torch and faiss are loaded; OPENBLAS_* would choose an old kernel for the peers.
+os.environ.update(OMP_NUM_THREADS=THREADS, RAYON_NUM_THREADS=THREADS, TQDM_DISABLE="1", HF_HUB_OFFLINE="1")
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(name, None)
+
+import numpy as np  # noqa: E402
+
+MIB = 1 << 20
+# Closer than this, two products of one pair in another order of summation may change places.
+NEAR = 2e-6
+
+
+class Worker:
+    """A program that answers each line of JSON with one."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, **what):
+        print(json.dumps(what), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, f"{self.process.args} stopped"
+        return json.loads(line)
+
+
+def floats(path, dim):
+    return np.fromfile(path, dtype="<f4").reshape(-1, dim)
+
+
+def peak_bytes():
+    with open("/proc/self/status") as status:
+        return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def medians(name, pairs):
+    ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratio = statistics.median(theirs / ours for ours, theirs in pairs)
+    low, high = min(b / a for a, b in pairs), max(b / a for a, b in pairs)
+    print(f"{name}: ours {statistics.median(ours):.4g} s, theirs {statistics.median(theirs):.4g} s, "
+          f"ratio {ratio:.2f} ({low:.2f} to {high:.2f}, {len(pairs)} pairs)", flush=True)
+
+
+# ---- search ----------------------------------------------------------------------------------------------------------
+
+
+def serve_faiss(folder):
+    """Runs as a process of its own, so that its memory is its own."""
+    import faiss
+
+    faiss.omp_set_num_threads(int(THREADS))
+    dim = json.loads((folder / "dim.json").read_text())
+    queries = floats(folder / "queries.f32", dim)
+    documents = np.memmap(folder / "documents.f32", dtype="<f4", mode="r").reshape(-1, dim)
+    index = faiss.IndexFlatIP(dim)
+    for first in range(0, len(documents), 1 << 14):
+        index.add(np.array(documents[first:first + (1 << 14)]))
+    del documents
+    before = peak_bytes()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        begin = time.perf_counter()
+        scores, found = index.search(queries, asked["k"])
+        seconds = time.perf_counter() - begin
+        peak = peak_bytes()
+        if asked.get("out"):
+            np.rec.fromarrays([found.astype("<i4"), scores], names="document,score").tofile(asked["out"])
+        print(json.dumps({"seconds": seconds, "bytes_before": before, "bytes_peak": peak, "version": faiss.__version__}), flush=True)
+
+
+def search(given):
+    ours = Worker(given.program, "search", given.folder)
+    theirs = Worker(sys.executable, __file__, "faiss", given.program, given.folder)
+    out = [given.folder / "ours.found", given.folder / "theirs.found"]
+    pairs = []
+    for pair in range(given.pairs):
+        # Who begins alternates.
+        order = [0, 1] if pair % 2 == 0 else [1, 0]
+        answers = [None, None]
+        for side in order:
+            answers[side] = [ours, theirs][side].ask(k=given.k, out=str(out[side]))
+        pairs.append([answer["seconds"] for answer in answers])
+        print(f"  ours {pairs[-1][0]:.2f} s, faiss {pairs[-1][1]:.2f} s", flush=True)
+    for name, answer in zip(("ours", f"faiss {answers[1]['version']}"), answers):
+        before, peak = answer["bytes_before"] / MIB, answer["bytes_peak"] / MIB
+        print(f"{name}: {peak:.0f} MiB at most, of which {peak - before:.0f} MiB came with the search and its answer")
+    medians(f"search, k = {given.k}", pairs)
+    kind = np.dtype([("document", "<i4"), ("score", "<f4")])
+    found = [np.fromfile(path, dtype=kind).reshape(-1, given.k) for path in out]
+    other, worst = 0, 0.0
+    for mine, other_row in zip(*found):
+        differ = set(mine["document"].tolist()) ^ set(other_row["document"].tolist())
+        if differ:
+            other += 1
+            # Each must stand at the cut, on both sides.
+            for row in (mine, other_row):
+                for document, score in row:
+                    if int(document) in differ:
+                        worst = max(worst, float(score) - float(min(mine["score"].min(), other_row["score"].min())))
+    print(f"{len(found[0])} queries: the same documents for {len(found[0]) - other}; "
+          f"in the others they differ at the cut, by {worst:.1e} at most")
+    assert worst < NEAR
+    print(f"largest difference of scores {np.abs(found[0]['score'] - found[1]['score']).max():.1e}")
+
+
+# ---- mining ----------------------------------------------------------------------------------------------------------
+
+
+class GivenEmbeddings:
+    """What `mine_hard_negatives` asks of a model, with the embeddings known. Unit length, so the product is the cosine."""
+
+    def __init__(self, claims, documents):
+        import torch
+        from sentence_transformers import util
+
+        self.device, self.claims, self.documents = torch.device("cpu"), claims, documents
+        self.similarity, self.similarity_pairwise = util.dot_score, util.pairwise_dot_score
+
+    def encode_document(self, texts, **_):
+        assert len(texts) == len(self.documents)
+        return self.documents
+
+    def encode_query(self, texts, **_):
+        assert len(texts) == len(self.claims)
+        return self.claims
+
+    def get_embedding_dimension(self):
+        return self.documents.shape[1]
+
+
+# Settings of sentence-transformers, and ours to the same effect.
+CASES = []
+
+
+def mine(given):
+    raise NotImplementedError
+
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("what", choices=["mine", "search", "faiss"])
+arguments.add_argument("program", type=pathlib.Path)
+arguments.add_argument("folder", type=pathlib.Path)
+arguments.add_argument("--pairs", type=int, default=3)
+arguments.add_argument("--k", type=int, default=100)
+given = arguments.parse_args()
+if given.what == "faiss":
+    serve_faiss(given.folder)
+elif given.what == "search":
+    search(given)
+else:
+    mine(given)
