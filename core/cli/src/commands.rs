@@ -4,9 +4,10 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
+use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::{Error, Origin, Run};
@@ -225,13 +226,47 @@ fn go(
         }
     })
     .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
+    let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(quiet || json);
-    let result = run.execute(host, None, &|event| progress.event(event), &cancelled);
+    let result = run.execute(
+        host,
+        endpoint.as_ref().map(|one| one as _),
+        &|event| progress.event(event),
+        &cancelled,
+    );
     progress.finish();
     let outcome = result.map_err(explain)?;
     report(&outcome.folder, None)?;
     show::outcome(&outcome, began.elapsed().as_secs_f64(), json);
     Ok(())
+}
+
+/// The endpoint of an experiment. The key comes from the environment and goes nowhere but to the endpoint.
+fn endpoint(chat: &orchestrator_config::Chat) -> Result<Endpoint, Diagnostics> {
+    let settings = orchestrator_chat::Settings {
+        base_url: chat.base_url.clone(),
+        concurrency: chat.concurrency,
+        retries: u32::try_from(chat.retries).unwrap_or(u32::MAX),
+        requests_per_minute: chat.requests_per_minute,
+        timeout: Duration::from_secs_f64(chat.timeout),
+        cache: chat.cache.clone().or_else(answers_folder),
+        ..orchestrator_chat::Settings::default()
+    };
+    let key = std::env::var("OPENAI_API_KEY")
+        .ok()
+        .filter(|key| !key.is_empty());
+    Endpoint::new(settings, key).map_err(|error| Diagnostic::from(error).into())
+}
+
+/// Where answers are kept when the experiment does not say: in the user's cache.
+fn answers_folder() -> Option<PathBuf> {
+    let of = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let cache = of("XDG_CACHE_HOME").or_else(|| of("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("orchestrator").join("answers"))
 }
 
 fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {

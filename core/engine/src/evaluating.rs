@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::driver::{Driver, Standing, file_error};
 use crate::error::Error;
 use crate::progress::Event;
-use crate::retrieval::{DEPTH, best, score_ranking};
+use crate::retrieval::{DEPTH, Ranking, best, score_ranking};
 use crate::training::Model;
 
 impl Driver<'_> {
@@ -20,7 +20,7 @@ impl Driver<'_> {
     pub(crate) fn evaluate(
         &self,
         splits: &[Split],
-        rank: &dyn Fn(&[usize]) -> Vec<Vec<(usize, f32)>>,
+        rank: &dyn Fn(&[usize]) -> Vec<Ranking>,
     ) -> Vec<(usize, crate::retrieval::Scored)> {
         let metrics: &[Metric] = &self.experiment.evaluate.metrics;
         let qrels: Vec<(usize, Vec<usize>)> = splits

@@ -1,14 +1,17 @@
 //! What plugins are lent: tables, indexes, topics, files, models by name. Most of it does not change during a run.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use orchestrator_config::Experiment;
 use orchestrator_data::{Dataset, Document, Split};
 use orchestrator_model::StaticEncoder;
-use orchestrator_plugin_host::{ChatEndpoint, Files, NamedModels, Table, dot};
+use orchestrator_plugin_host::{ChatEndpoint, Files, NamedModels, Table, TopicModel, dot};
 
 use crate::making;
 use crate::retrieval::{Bm25Index, embed};
+use crate::seed::seed;
+use crate::topics::Topics;
 
 /// Made once a run.
 pub(crate) struct Lent<'r> {
@@ -19,6 +22,7 @@ pub(crate) struct Lent<'r> {
     pub files: Files,
     pub models: BTreeMap<String, StaticEncoder>,
     pub chat: Option<&'r dyn ChatEndpoint>,
+    pub topics: LazyTopics,
 }
 
 impl<'r> Lent<'r> {
@@ -43,6 +47,12 @@ impl<'r> Lent<'r> {
             files,
             models,
             chat,
+            topics: LazyTopics {
+                texts,
+                count: experiment.samples.topics,
+                seed: seed(experiment.seed, "topics", &[]),
+                fitted: OnceLock::new(),
+            },
         }
     }
 }
@@ -59,6 +69,35 @@ fn held_out(data: &Dataset) -> Table {
         .strings("split", anchors.iter().map(|anchor| anchor.split.name()))
         .strings("text", anchors.iter().map(|anchor| anchor.text.as_str()))
         .seal()
+}
+
+/// Topics that are fitted when somebody first asks: most experiments never do.
+pub(crate) struct LazyTopics {
+    texts: Vec<String>,
+    count: usize,
+    seed: u64,
+    fitted: OnceLock<Topics>,
+}
+
+impl LazyTopics {
+    fn fitted(&self) -> &Topics {
+        self.fitted
+            .get_or_init(|| Topics::fit(&self.texts, self.count, self.seed))
+    }
+}
+
+impl TopicModel for LazyTopics {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn infer(&self, texts: &[&str]) -> Vec<f32> {
+        self.fitted().infer(texts)
+    }
+
+    fn documents(&self) -> &[f32] {
+        self.fitted().documents()
+    }
 }
 
 /// The models there are at a moment, by name.

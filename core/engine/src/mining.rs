@@ -251,6 +251,7 @@ impl Driver<'_> {
                     .index
                     .map(|index| index as &dyn orchestrator_plugin_host::CurrentModel),
                 bm25: Some(&lent.bm25),
+                topics: Some(&lent.topics),
                 corpora: Some(&lent.corpora),
                 held_out: Some(&lent.held_out),
                 pool: moment.pool,

@@ -11,6 +11,9 @@ pub use dense::{DenseIndex, embed};
 pub use metrics::{Scored, score_ranking};
 pub use search::top_k;
 
+/// Documents with their scores, best first.
+pub type Ranking = Vec<(usize, f32)>;
+
 /// How deep rankings go: enough for every cut-off a metric may have.
 pub const DEPTH: usize = 1000;
 
