@@ -1,8 +1,10 @@
 //! Our samplers: one file a plugin.
 #![forbid(unsafe_code)]
 
+mod draw;
 mod explicit;
 mod hard_negative;
+mod known_positives;
 mod margin;
 mod random;
 
