@@ -82,7 +82,6 @@ impl Margin {
 const BLOCK: usize = 256;
 
 /// One document on its way.
-#[derive(Clone, Copy)]
 struct Near {
     document: i64,
     score: f32,
@@ -168,7 +167,7 @@ impl HardNegative {
         admission: &mut Admission<'_, '_>,
         found: &[(i64, f32)],
         limit: Option<f32>,
-        mut random: Random,
+        random: Random,
         sink: &mut Sink<'_>,
     ) -> Vec<Near> {
         let limit = limit.unwrap_or(f32::INFINITY);
@@ -202,12 +201,11 @@ impl HardNegative {
         if passed_over > 0 {
             sink.count("dropped: nearer than range_min", passed_over);
         }
-        let left = left.split_off(passed_over);
-        let chosen = if self.sampling == "random" {
-            draw::places(&mut random, self.per_anchor, left.len())
-        } else {
-            (0..self.per_anchor.min(left.len())).collect()
-        };
-        chosen.into_iter().map(|place| left[place]).collect()
+        let mut left = left.split_off(passed_over);
+        if self.sampling == "random" {
+            return draw::some(random, left, self.per_anchor);
+        }
+        left.truncate(self.per_anchor);
+        left
     }
 }

@@ -5,7 +5,9 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use orchestrator_plugin::{Corpus, Document, Judgement, Judgements};
+use orchestrator_plugin::{Corpus, Document, Judgements};
+
+use crate::evidence;
 
 /// Why something may not become a negative: the counter of what was dropped.
 pub(crate) type Why = &'static str;
@@ -33,6 +35,8 @@ fn fingerprint(normalised: &str) -> u64 {
 pub(crate) struct Documents<'a> {
     corpus: Corpus<'a>,
     fingerprints: Vec<OnceCell<u64>>,
+    /// The fingerprint of a document without words.
+    empty: u64,
 }
 
 impl<'a> Documents<'a> {
@@ -41,6 +45,7 @@ impl<'a> Documents<'a> {
         Self {
             corpus,
             fingerprints,
+            empty: fingerprint(""),
         }
     }
 
@@ -61,16 +66,6 @@ impl<'a> Documents<'a> {
         *self.fingerprints[number as usize]
             .get_or_init(|| fingerprint(&normalised(&self.text(number))))
     }
-}
-
-/// The evidence of a judgement, in the order of the document, without repetition.
-pub(crate) fn evidence<'a>(document: &Document<'a>, judgement: &Judgement<'_>) -> Vec<&'a str> {
-    let numbers: BTreeSet<i32> = judgement.sentences.iter().copied().collect();
-    numbers
-        .into_iter()
-        .filter_map(|number| document.sentences.get(usize::try_from(number).ok()?))
-        .map(|sentence| sentence.trim())
-        .collect()
 }
 
 /// Who may still become a negative of one anchor.
@@ -99,7 +94,7 @@ impl<'d, 'a> Admission<'d, 'a> {
                 continue;
             }
             let document = documents.get(one.document);
-            let sentences = evidence(&document, &one);
+            let sentences = evidence::sentences(&document, &one);
             let mut remember = |text: String| {
                 if !text.is_empty() {
                     positive_texts.insert(fingerprint(&text), text);
@@ -108,8 +103,8 @@ impl<'d, 'a> Admission<'d, 'a> {
             if relevant.insert(one.document) {
                 remember(normalised(&document.full_text()));
             }
-            remember(normalised(&sentences.join(" ")));
-            for sentence in sentences {
+            remember(normalised(&evidence::joined(&sentences)));
+            for (_, sentence) in sentences {
                 remember(normalised(sentence));
             }
         }
@@ -139,32 +134,43 @@ impl<'d, 'a> Admission<'d, 'a> {
         &self.judged
     }
 
-    /// Lets a whole document in as a negative, once.
-    pub fn document(&mut self, number: i64) -> Result<(), Why> {
+    /// Whether a whole document may become a negative, and why not.
+    pub fn refuses(&self, number: i64) -> Result<(), Why> {
         if self.relevant.contains(&number) {
             return Err(KNOWN);
         }
         if !self.pass_judged && self.judged.contains(&number) {
             return Err(JUDGED);
         }
-        let fingerprint = self.documents.fingerprint(number);
         // Texts are made only where fingerprints meet.
-        let positive = self.positive_texts.get(&fingerprint);
-        let there = self.admitted.get(&fingerprint);
-        if positive.is_some() || there.is_some() {
-            let text = normalised(&self.documents.text(number));
-            if positive.is_some_and(|known| *known == text) {
-                return Err(SAME_AS_KNOWN);
-            }
-            if there.is_some_and(|one| one.says(&text, self.documents)) {
-                return Err(TWICE);
-            }
-        } else if self.documents.text(number).trim().is_empty() {
+        let fingerprint = self.documents.fingerprint(number);
+        if fingerprint == self.documents.empty {
             return Err(EMPTY);
+        }
+        match self.positive_texts.get(&fingerprint) {
+            Some(known) if *known == normalised(&self.documents.text(number)) => Err(SAME_AS_KNOWN),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a whole document in as a negative, once.
+    pub fn document(&mut self, number: i64) -> Result<(), Why> {
+        self.refuses(number)?;
+        let fingerprint = self.documents.fingerprint(number);
+        if let Some(there) = self.admitted.get(&fingerprint)
+            && there.says(&normalised(&self.documents.text(number)), self.documents)
+        {
+            return Err(TWICE);
         }
         self.admitted
             .insert(fingerprint, Admitted::Document(number));
         Ok(())
+    }
+
+    /// Whether a passage says what a known positive says.
+    pub fn says_known(&self, text: &str) -> bool {
+        let text = normalised(text);
+        self.positive_texts.get(&fingerprint(&text)) == Some(&text)
     }
 
     /// Lets a passage in as a negative, once.
