@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Lab, Paper, World, counts, documents, ladder};
+use crate::world::{Known, Lab, Paper, World, counts, documents, ladder, paper};
 
 #[test]
 fn hard_negatives_are_the_nearest_that_the_settings_leave() {
@@ -66,6 +66,56 @@ fn a_relative_margin_lies_below_a_positive_of_negative_similarity_too() {
     ]];
     let settings = json!({ "margin": { "relative": 0.1 }, "per_anchor": 2 });
     assert_eq!(lab.documents(&world, "hard_negative", &settings), [3, 4]);
+}
+
+#[test]
+fn hard_negatives_are_those_of_sentence_transformers() {
+    let lab = Lab::new();
+    let fixture: Value =
+        serde_json::from_str(include_str!("../fixtures/hard_negatives.json")).unwrap();
+    let numbers = |value: &Value| -> Vec<usize> {
+        let all = value.as_array().unwrap().iter();
+        all.map(|one| one.as_u64().unwrap() as usize).collect()
+    };
+    let mut world = World::default();
+    for (claim, row) in fixture["similarities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .enumerate()
+    {
+        let cosines = row.as_array().unwrap().iter();
+        let cosines: Vec<f32> = cosines.map(|one| one.as_f64().unwrap() as f32).collect();
+        world.papers = (0..cosines.len())
+            .map(|number| paper(&format!("Paper {number}"), &[]))
+            .collect();
+        world.claims.push(format!("Claim {claim}"));
+        world.similarities.push(cosines);
+        world
+            .judgements
+            .extend(
+                numbers(&fixture["positives"][claim])
+                    .into_iter()
+                    .map(|document| Known {
+                        anchor: claim,
+                        document,
+                        label: "support",
+                        relevant: true,
+                        sentences: Vec::new(),
+                    }),
+            );
+    }
+    for case in fixture["cases"].as_array().unwrap() {
+        let proposed = lab.propose(&world, "hard_negative", &case["settings"]);
+        for (claim, chosen) in case["chosen"].as_array().unwrap().iter().enumerate() {
+            let settings = &case["settings"];
+            assert_eq!(
+                documents(&proposed, claim),
+                numbers(chosen),
+                "{settings}, claim {claim}"
+            );
+        }
+    }
 }
 
 #[test]
