@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use orchestrator_plugin::{Anchors, Call, Candidate, Config, Result, Sampler, Sink, abi};
+use orchestrator_plugin::{Anchors, Call, Candidate, Config, Error, Result, Sampler, Sink, abi};
 
-/// Random documents that are not known to be relevant, without replacement.
+use crate::known_positives::{Admission, Documents};
+
+/// Random documents that are not known to be relevant, without replacement. Label 0, weight 1.
 #[derive(Config)]
 pub struct Random {
     /// How many an anchor gets.
@@ -16,37 +18,35 @@ impl Sampler for Random {
     const SERVICES: &'static [&'static str] = &[abi::service::CORPUS, abi::service::JUDGEMENTS];
 
     fn propose(&self, anchors: &Anchors<'_>, call: &Call<'_>, sink: &mut Sink<'_>) -> Result<()> {
-        let (corpus, judgements) = (call.corpus()?, call.judgements()?);
+        let judgements = call.judgements()?;
+        let documents = Documents::of(call.corpus()?);
         for anchor in anchors.iter() {
-            let known: BTreeSet<usize> = judgements
-                .of(anchor.number)
-                .filter(|one| one.relevant)
-                .map(|one| one.document as usize)
-                .collect();
-            let available = corpus.len() - known.len();
-            let wanted = self.per_anchor.min(available);
-            let mut random = call.random(&[anchor.number as u64]);
-            // Sampling without replacement by rejection: few are wanted out of many; few are refused.
-            let mut drawn = Vec::with_capacity(wanted);
-            let mut taken = known;
-            while drawn.len() < wanted {
-                let document = random.below(corpus.len());
-                if taken.insert(document) {
-                    drawn.push(document);
-                }
+            if call.is_cancelled() {
+                return Err(Error::cancelled());
             }
-            for document in drawn {
-                let text = corpus.document(document).full_text();
-                if text.trim().is_empty() {
-                    sink.count("dropped: empty document", 1);
+            let mut admission = Admission::of(anchor.number, &judgements, &documents);
+            let mut random = call.random(&[anchor.number as u64]);
+            // By rejection: few are wanted out of many, and few are refused.
+            let mut drawn = BTreeSet::new();
+            let mut taken = 0;
+            while taken < self.per_anchor && drawn.len() < documents.len() {
+                let document = random.below(documents.len());
+                if !drawn.insert(document) {
                     continue;
                 }
+                let document = document as i64;
+                if let Err(why) = admission.document(document) {
+                    sink.count(why, 1);
+                    continue;
+                }
+                let text = documents.text(document);
                 let mut candidate = Candidate::negative(anchor.number, &text);
-                candidate.document = Some(document as i64);
+                candidate.document = Some(document);
                 sink.push(&candidate)?;
+                taken += 1;
             }
             sink.count("asked", self.per_anchor);
-            sink.count("found", wanted);
+            sink.count("found", taken);
         }
         Ok(())
     }

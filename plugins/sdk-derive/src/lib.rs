@@ -3,6 +3,7 @@
 
 use proc_macro::TokenStream;
 use quote::quote;
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 
 /// Derives `orchestrator_plugin::Config` for a struct with named fields. The struct's doc comment becomes the plugin's
@@ -75,7 +76,8 @@ fn expand_field(
         .ident
         .as_ref()
         .ok_or_else(|| syn::Error::new(field.span(), "settings need names"))?;
-    let key = ident.to_string();
+    // A setting may have a keyword's name: `r#where`.
+    let key = ident.unraw().to_string();
     let ty = &field.ty;
     let description = documentation(&field.attrs);
     let mut steps = Vec::new();
