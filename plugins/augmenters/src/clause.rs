@@ -1,13 +1,16 @@
 //! Where the predicate of a sentence stands. There is no parser here: little words, forms of verbs and their neighbours
 //! decide, and where they do not, nothing is found and the sentence is left alone.
 
+mod finite;
+
 use std::ops::Range;
 
 use crate::english::{
     ADVERB, BASE, BE, CONJUNCTION, DETERMINER, DO, Form, HAVE, Kinds, MODAL, PARTICIPLE, PAST,
-    PREPOSITION, PRONOUN, RELATIVE, SUBORDINATE, THIRD, is_plural, kinds,
+    PREPOSITION, RELATIVE, SUBORDINATE, THIRD, kinds, listed,
 };
 use crate::words::{Stop, Words};
+use finite::Sure;
 
 /// What the finite word of a predicate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,76 +48,19 @@ pub struct Predicate {
     pub clause: Range<usize>,
 }
 
-/// How sure it is that a word is the finite one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Sure {
-    No,
-    Perhaps,
-    Yes,
-}
-
 /// Verbs after which "that" begins what is claimed.
-const REPORTING: [&str; 24] = [
-    "show",
-    "find",
-    "suggest",
-    "demonstrate",
-    "indicate",
-    "reveal",
-    "predict",
-    "report",
-    "conclude",
-    "hypothesize",
-    "hypothesise",
-    "observe",
-    "believe",
-    "think",
-    "know",
-    "confirm",
-    "propose",
-    "prove",
-    "imply",
-    "establish",
-    "say",
-    "note",
-    "mean",
-    "assume",
-];
+const REPORTING: &str = "show find suggest demonstrate indicate reveal predict report conclude hypothesize hypothesise observe believe \
+    think know confirm propose prove imply establish say note mean assume";
 
 /// Participles that stand before a noun more often than after "have".
-const MEASURED: [&str; 15] = [
-    "increased",
-    "decreased",
-    "reduced",
-    "elevated",
-    "impaired",
-    "enhanced",
-    "improved",
-    "diminished",
-    "altered",
-    "activated",
-    "limited",
-    "unwanted",
-    "known",
-    "raised",
-    "lowered",
-];
+const MEASURED: &str = "increased decreased reduced elevated impaired enhanced improved diminished altered activated limited unwanted \
+    known raised lowered";
 
 /// Participles that may have an object of their own: "children taught phonics".
-const GIVEN: [&str; 8] = [
-    "taught", "given", "fed", "left", "called", "named", "made", "born",
-];
+const GIVEN: &str = "taught given fed left called named made born";
 
 /// Prepositions of time: what stands behind them is not what is claimed.
-const OF_TIME: [&str; 7] = [
-    "during",
-    "after",
-    "before",
-    "until",
-    "since",
-    "throughout",
-    "when",
-];
+const OF_TIME: &str = "during after before until since throughout when";
 
 /// Reads one sentence.
 pub struct Reader<'w, 't> {
@@ -232,7 +178,7 @@ impl<'w, 't> Reader<'w, 't> {
                 Some((at, so_far))
                     if sure == so_far
                         && self.has_object(here)
-                        && (!self.has_object(at) || GIVEN.contains(&self.words.plain(at))) =>
+                        && (!self.has_object(at) || listed(GIVEN, self.words.plain(at))) =>
                 {
                     best = Some((here, sure));
                 }
@@ -288,7 +234,7 @@ impl<'w, 't> Reader<'w, 't> {
         ) || self
             .kinds(before)
             .verb()
-            .is_some_and(|verb| REPORTING.contains(&verb.base.as_str()))
+            .is_some_and(|verb| listed(REPORTING, &verb.base))
     }
 
     /// Whether something that a verb may act on follows `place`.
@@ -297,144 +243,6 @@ impl<'w, 't> Reader<'w, 't> {
         next < self.end()
             && self.words.at(place).stop == Stop::None
             && !self.is(next, PREPOSITION | CONJUNCTION | SUBORDINATE | RELATIVE)
-    }
-
-    fn sure(&self, place: usize, start: usize) -> Sure {
-        let of = self.kinds(place);
-        if of.any(BE | MODAL) {
-            // "a can" is not met with; "than are" and "as do" compare.
-            return if place > start && self.is(place - 1, PREPOSITION) && !self.is(place, MODAL) {
-                Sure::No
-            } else {
-                Sure::Yes
-            };
-        }
-        if of.any(HAVE | DO) {
-            let compares = place > start
-                && matches!(self.words.plain(place - 1), "than" | "as" | "to" | "not");
-            return if compares { Sure::No } else { Sure::Yes };
-        }
-        let (Some(verb), Some(before)) = (
-            of.verb(),
-            self.before(place).filter(|&before| before >= start),
-        ) else {
-            return Sure::No;
-        };
-        let next = place + 1;
-        let last = next >= self.end() || self.words.at(place).stop != Stop::None;
-        let follows = self.behind(next);
-        let prior = self.words.plain(before);
-        if self.is(before, RELATIVE) && of.any(BASE | THIRD | PAST) {
-            return Sure::Yes;
-        }
-        // "therapeutics receiving accelerated approval"
-        if prior.ends_with("ing")
-            && of.any(PAST)
-            && before > start
-            && is_plural(self.words.raw(before - 1))
-        {
-            return Sure::No;
-        }
-        if self.is(before, DETERMINER | PREPOSITION | MODAL | BE | HAVE | DO)
-            && !matches!(
-                prior,
-                "some" | "most" | "all" | "both" | "many" | "few" | "one" | "off" | "each"
-            )
-            || prior == "to"
-            || self.is(before, CONJUNCTION) && !of.any(THIRD)
-        {
-            return Sure::No;
-        }
-        // Two finite words do not stand side by side: the first is a noun.
-        let sure_verb = |place: usize| {
-            self.is(place, BE | MODAL | HAVE | DO)
-                || self.is(place, BASE | THIRD)
-                    && !self.is(place, PARTICIPLE | ADVERB | PREPOSITION | DETERMINER)
-                    && self.kinds(place).verb().is_some_and(|verb| {
-                        !verb.noun && (!verb.adjective || self.is(place, THIRD))
-                    })
-        };
-        if !last && follows < self.end() {
-            let past = verb.noun
-                && self.is(follows, PAST)
-                && !MEASURED.contains(&self.words.plain(follows));
-            if sure_verb(follows) || past {
-                return Sure::No;
-            }
-        }
-        // "480 fragments", not "PGE 2 causes"
-        let counted = self
-            .words
-            .raw(before)
-            .starts_with(|letter: char| letter.is_ascii_digit())
-            && !(before > start && self.words.plain(before - 1).is_empty());
-        if verb.noun && (looks_adjective(prior) || counted) {
-            return Sure::No;
-        }
-        if of.any(THIRD) {
-            if self.is(before, CONJUNCTION) || verb.noun && self.words.plain(next) == "of" {
-                return Sure::No;
-            }
-            return if !verb.noun {
-                Sure::Yes
-            } else if last || self.is(follows, CONJUNCTION) {
-                Sure::Perhaps
-            } else if self.is(follows, PREPOSITION) && !verb.prepositional {
-                Sure::Perhaps
-            } else if is_plural(self.words.raw(before)) && !self.words.raw(before).ends_with("ics")
-            {
-                // "markers changes" is not said.
-                Sure::Perhaps
-            } else {
-                Sure::Yes
-            };
-        }
-        if of.any(BASE) && !of.any(PAST) {
-            let head = (start..before)
-                .find(|&one| {
-                    self.is(one, PREPOSITION | RELATIVE)
-                        || one > start && self.is(one, PARTICIPLE)
-                        || self.words.plain(one).ends_with("ing")
-                })
-                .and_then(|one| one.checked_sub(1))
-                .filter(|&one| one >= start);
-            let plural = is_plural(self.words.raw(before))
-                || head.is_some_and(|head| is_plural(self.words.raw(head)))
-                || self.is(before, PRONOUN)
-                || matches!(prior, "most" | "all" | "both" | "many" | "few" | "some")
-                || (start..before).any(|one| self.words.plain(one) == "and");
-            let object = !last && !self.is(follows, PREPOSITION | CONJUNCTION);
-            return match (plural, verb.noun || verb.adjective) {
-                (true, false) => Sure::Yes,
-                (true, true)
-                    if object
-                        || verb.prepositional
-                            && !last
-                            && self.is(follows, PREPOSITION)
-                            && self.words.plain(next) != "of" =>
-                {
-                    Sure::Yes
-                }
-                (false, false) if object || verb.prepositional && !last => Sure::Perhaps,
-                _ => Sure::No,
-            };
-        }
-        if of.any(PAST) {
-            if !of.any(PARTICIPLE) {
-                return Sure::Yes;
-            }
-            // "raised reported distraction", "22 culled barrens"
-            if self.is(before, PAST) && !self.is(before, PREPOSITION) || counted {
-                return Sure::No;
-            }
-            let preposition = !last && self.is(self.behind(next), PREPOSITION);
-            return if last && !verb.prepositional || preposition && !verb.prepositional {
-                Sure::No
-            } else {
-                Sure::Perhaps
-            };
-        }
-        Sure::No
     }
 
     /// Past the words that belong to the finite word at `place`.
@@ -451,96 +259,68 @@ impl<'w, 't> Reader<'w, 't> {
         end
     }
 
+    /// The predicate whose finite word is at `at`, of the clause that begins at `start`.
     fn describe(&self, at: usize, start: usize) -> Predicate {
         let of = self.kinds(at);
-        let mut verb = at;
-        let mut finite = if of.any(BE) {
+        let mut next = self.skip(at + 1);
+        if self.words.plain(next) == "long" && self.words.plain(next + 1) == "been" {
+            next += 1;
+        }
+        let finite = if of.any(BE) {
             Finite::Be
         } else if of.any(MODAL) {
             Finite::Modal
-        } else if of.any(DO) {
+        } else if of.any(DO) && self.is(next, BASE) {
             Finite::Do
+        } else if of.any(HAVE) && self.is_perfect(next) {
+            Finite::Have
+        } else if of.any(THIRD) {
+            Finite::Verb(Form::Third)
+        } else if of.any(PAST) {
+            Finite::Verb(Form::Past)
         } else {
-            Finite::Verb(if of.any(THIRD) {
-                Form::Third
-            } else if of.any(PAST) {
-                Form::Past
-            } else {
-                Form::Base
-            })
+            Finite::Verb(Form::Base)
         };
-        let mut next = self.skip(at + 1);
-        if of.any(HAVE) {
-            if self.words.plain(next) == "long" && self.words.plain(next + 1) == "been" {
-                next += 1;
-            }
-            if self.is_perfect(next) {
-                finite = Finite::Have;
-            }
-        }
-        let helps = !matches!(finite, Finite::Verb(_));
-        if helps {
-            while matches!(self.words.plain(next), "be" | "been" | "being")
-                || self.words.plain(next) == "have"
-            {
-                verb = next;
-                next = self.skip(next + 1);
-            }
-            let wanted = if matches!(finite, Finite::Modal | Finite::Do) && verb == at {
-                BASE
-            } else {
-                PARTICIPLE
-            };
-            let belongs = self.is(next, wanted) || self.words.plain(next).ends_with("ing");
-            if belongs && next < self.end() && !(finite == Finite::Be && self.modifies(next)) {
-                verb = next;
-            }
-        }
-        let form = match finite {
-            Finite::Verb(form) => form,
-            _ if self.words.plain(verb).ends_with("ing") => Form::Ing,
-            Finite::Modal | Finite::Do
-                if (at..verb)
-                    .all(|one| !matches!(self.words.plain(one), "be" | "been" | "have")) =>
-            {
-                Form::Base
-            }
-            _ => Form::Participle,
-        };
-        let mut from = at;
-        if matches!(finite, Finite::Verb(_)) {
+        let (mut verb, mut form, mut from) = (at, Form::Participle, at);
+        if let Finite::Verb(own) = finite {
+            form = own;
             while from > start
                 && self.only_adverb(from - 1)
                 && self.words.at(from - 1).stop == Stop::None
             {
                 from -= 1;
             }
+        } else {
+            if matches!(finite, Finite::Modal | Finite::Do) {
+                form = Form::Base;
+            }
+            while matches!(self.words.plain(next), "be" | "been" | "being" | "have") {
+                (verb, form) = (next, Form::Participle);
+                next = self.skip(next + 1);
+            }
+            let wanted = if form == Form::Base { BASE } else { PARTICIPLE };
+            let ing = self.words.plain(next).ends_with("ing");
+            if (ing || self.is(next, wanted)) && !(finite == Finite::Be && self.modifies(next)) {
+                verb = next;
+            }
+            if self.words.plain(verb).ends_with("ing") {
+                form = Form::Ing;
+            }
         }
-        let complement = self.complement(verb + 1);
-        let subject_end = (start..at)
-            .find(|&place| {
-                self.is(place, PREPOSITION | RELATIVE | SUBORDINATE)
-                    || self.words.at(place).stop != Stop::None
-            })
-            .map_or(from, |place| {
-                if self.is(place, PREPOSITION | RELATIVE | SUBORDINATE) {
-                    place
-                } else {
-                    place + 1
-                }
-            });
-        let clause_end = (at..self.end())
-            .find(|&place| self.is(place, SUBORDINATE | RELATIVE))
-            .unwrap_or(self.end());
+        let ends = PREPOSITION | RELATIVE | SUBORDINATE;
+        let subject = (start..from)
+            .find(|&place| self.is(place, ends) || self.words.at(place).stop != Stop::None)
+            .map_or(from, |place| place + usize::from(!self.is(place, ends)));
+        let clause = (at..self.end()).find(|&place| self.is(place, SUBORDINATE | RELATIVE));
         Predicate {
             finite,
             at,
             verb,
             form,
             from,
-            complement,
-            subject: start..subject_end.min(from),
-            clause: start..clause_end,
+            complement: self.complement(verb + 1),
+            subject: start..subject,
+            clause: start..clause.unwrap_or(self.end()),
         }
     }
 
@@ -564,7 +344,7 @@ impl<'w, 't> Reader<'w, 't> {
     fn modifies(&self, place: usize) -> bool {
         let next = place + 1;
         let word = self.words.plain(place);
-        MEASURED.contains(&word)
+        listed(MEASURED, word)
             && next < self.end()
             && self.words.at(place).stop == Stop::None
             && !self.is(
@@ -573,66 +353,20 @@ impl<'w, 't> Reader<'w, 't> {
             )
     }
 
+    /// From `start` to the first preposition that the verb before it does not govern, or the next pause.
     fn complement(&self, start: usize) -> Range<usize> {
-        let mut place = start;
-        let mut governed = false;
-        let stops = |place: usize| {
-            start <= place
-                && place > 0
-                && place > start
-                && self.words.at(place - 1).stop != Stop::None
-                && !self.words.at(place - 1).aside
-                && !self.words.at(place).aside
+        let paused = |place: usize| {
+            let before = self.words.at(place - 1);
+            let aside = place > start && (before.aside || self.words.at(place).aside);
+            before.stop != Stop::None && !aside
         };
-        while place < self.end() {
-            if start > 0 && place == start && self.words.at(place - 1).stop != Stop::None
-                || stops(place)
-            {
-                break;
-            }
-            if self.is(place, PREPOSITION) {
-                let word = self.words.plain(place);
-                if governed || OF_TIME.contains(&word) || place > self.behind(start) {
-                    break;
-                }
-                governed = true;
-            } else if self.is(place, SUBORDINATE | RELATIVE | CONJUNCTION) {
-                break;
-            }
-            place += 1;
-        }
-        start..place
+        let first = self.behind(start);
+        let end = (start..self.end()).find(|&place| {
+            let governed = place <= first && !listed(OF_TIME, self.words.plain(place));
+            paused(place)
+                || self.is(place, PREPOSITION) && !governed
+                || self.is(place, SUBORDINATE | RELATIVE | CONJUNCTION)
+        });
+        start..end.unwrap_or(self.end()).max(start)
     }
-}
-
-/// Whether a word looks like an adjective by its end.
-fn looks_adjective(word: &str) -> bool {
-    const NOUNS: [&str; 22] = [
-        "animal",
-        "approval",
-        "arrival",
-        "arsenic",
-        "clinic",
-        "epidemic",
-        "fabric",
-        "hospital",
-        "individual",
-        "interval",
-        "mammal",
-        "material",
-        "metal",
-        "pandemic",
-        "potential",
-        "removal",
-        "renewal",
-        "signal",
-        "survival",
-        "topic",
-        "traffic",
-        "trial",
-    ];
-    ["al", "ic", "ive", "ous", "ful"]
-        .iter()
-        .any(|end| word.ends_with(end))
-        && !NOUNS.contains(&word)
 }

@@ -1,12 +1,11 @@
 //! Contradictions by rules.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
-
-use orchestrator_plugin::{Augmenter, Call, Candidate, Config, Error, Result, Role, Samples, Sink};
+use orchestrator_plugin::{Augmenter, Call, Config, Error, Result, Role, Samples, Sink};
 use serde_json::json;
 
-use crate::reversal::{Edit, Rule, reversals};
+use crate::edit::{Edit, Rule};
+use crate::outcome::{Positives, outcome};
+use crate::reversal::reversals;
 use crate::words::Words;
 
 /// Contradictions of positives by rules, offline: exactly one edit turns what the text claims into its opposite.
@@ -39,6 +38,7 @@ pub struct ContradictRules {
 
 impl Augmenter for ContradictRules {
     fn augment(&self, samples: &Samples<'_>, call: &Call<'_>, sink: &mut Sink<'_>) -> Result<()> {
+        let positives = Positives::of(samples);
         for sample in samples.iter() {
             if sample.row % 4096 == 0 && call.is_cancelled() {
                 return Err(Error::cancelled());
@@ -59,10 +59,11 @@ impl Augmenter for ContradictRules {
             }
             for edit in edits {
                 let text = edit.apply(sample.text);
-                let mut candidate = Candidate::negative(sample.anchor, &text);
-                candidate.document = sample.document;
-                candidate.parent = Some(sample.row);
-                candidate.weight = self.weight;
+                if positives.has(sample.anchor, &text) {
+                    sink.count("dropped: a known positive says it", 1);
+                    continue;
+                }
+                let mut candidate = outcome(&sample, Role::Negative, &text, self.weight);
                 candidate.detail = json!({
                     "rule": edit.rule.name(),
                     "from": &sample.text[edit.from.clone()],
@@ -82,7 +83,7 @@ impl ContradictRules {
     /// At most `per_sample` edits with different results: of the sentence nearest to the anchor, the best of each rule.
     fn choose(&self, words: &Words<'_>, anchor: &str) -> Vec<Edit> {
         let mut chosen: Vec<Edit> = Vec::new();
-        for sentence in by_overlap(words, anchor) {
+        for sentence in words.by_overlap(anchor) {
             let mut edits = reversals(words, &sentence, &self.rules);
             // The first of each rule, then the second of each …
             let mut order: Vec<(usize, usize)> = (0..edits.len())
@@ -112,30 +113,4 @@ impl ContradictRules {
         }
         chosen
     }
-}
-
-/// The sentences, those first that share most words with the anchor, then in order.
-fn by_overlap(words: &Words<'_>, anchor: &str) -> Vec<Range<usize>> {
-    let sentences = words.sentences();
-    if sentences.len() < 2 {
-        return sentences.to_vec();
-    }
-    let lower = anchor.to_ascii_lowercase();
-    let wanted: BTreeSet<&str> = lower
-        .split_whitespace()
-        .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()))
-        .filter(|word| word.len() > 3)
-        .collect();
-    let shared = |sentence: &Range<usize>| {
-        sentence
-            .clone()
-            .filter(|&place| wanted.contains(words.lower(place)))
-            .count()
-    };
-    let mut order: Vec<(usize, Range<usize>)> = sentences
-        .iter()
-        .map(|one| (usize::MAX - shared(one), one.clone()))
-        .collect();
-    order.sort_by_key(|(less, _)| *less);
-    order.into_iter().map(|(_, sentence)| sentence).collect()
 }

@@ -154,9 +154,7 @@ const LITTLE: &[(u32, &str)] = &[
 ];
 
 /// Words in -ly that are no adverbs.
-const NOT_ADVERBS: [&str; 8] = [
-    "family", "assembly", "anomaly", "belly", "early", "daily", "elderly", "likely",
-];
+const NOT_ADVERBS: &str = "family assembly anomaly belly early daily elderly likely";
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::read);
 
@@ -234,7 +232,7 @@ pub fn kinds(word: &str) -> Kinds {
 }
 
 fn is_adverb(word: &str) -> bool {
-    word.len() > 4 && word.ends_with("ly") && !NOT_ADVERBS.contains(&word)
+    word.len() > 4 && word.ends_with("ly") && !listed(NOT_ADVERBS, word)
 }
 
 /// The verb with this base form: from the table, or regular.
@@ -310,6 +308,11 @@ fn regular(base: &str, doubled: bool) -> Verb {
     }
 }
 
+/// Whether `word` is one of `list`, which spaces part.
+pub fn listed(list: &str, word: &str) -> bool {
+    list.split(' ').any(|one| one == word)
+}
+
 /// "a" or "an", as the word after it sounds.
 pub fn article(next: &str) -> &'static str {
     let word = next.trim_start_matches(|letter: char| !letter.is_alphanumeric());
@@ -344,33 +347,11 @@ pub fn article(next: &str) -> &'static str {
 
 /// Whether a noun looks like a plural.
 pub fn is_plural(noun: &str) -> bool {
-    const PLURALS: [&str; 22] = [
-        "people",
-        "men",
-        "women",
-        "children",
-        "mice",
-        "data",
-        "media",
-        "criteria",
-        "phenomena",
-        "fungi",
-        "nuclei",
-        "loci",
-        "foci",
-        "feet",
-        "teeth",
-        "larvae",
-        "algae",
-        "elderly",
-        "microglia",
-        "bacteria",
-        "mitochondria",
-        "progeny",
-    ];
+    const PLURALS: &str = "people men women children mice data media criteria phenomena fungi nuclei loci foci feet teeth \
+        larvae algae elderly microglia bacteria mitochondria progeny";
     let lower = noun.to_ascii_lowercase();
     lower.ends_with('s') && !["ss", "us", "is"].iter().any(|end| lower.ends_with(end))
-        || PLURALS.contains(&lower.as_str())
+        || listed(PLURALS, &lower)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A text as words and sentences with their places, so that an edit can change one word and leave every other byte alone.
 //! Knows nothing of what words mean.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// One word: a run without spaces, less the punctuation around it.
@@ -41,10 +43,7 @@ pub struct Words<'t> {
 }
 
 /// Ends of words that are shortened by a full stop.
-const SHORTENED: [&str; 16] = [
-    "al", "approx", "ca", "cf", "dr", "e.g", "eq", "etc", "fig", "i.e", "no", "sp", "spp", "st",
-    "subsp", "vs",
-];
+const SHORTENED: &str = "al approx ca cf dr e.g eq etc fig i.e no sp spp st subsp vs";
 
 impl<'t> Words<'t> {
     /// Finds them.
@@ -137,7 +136,7 @@ impl<'t> Words<'t> {
                     self.text.as_bytes()[next.start].is_ascii_lowercase()
                         || core.len() == 1 && core.bytes().all(|byte| byte.is_ascii_alphabetic())
                         || word.aside && next.aside
-                        || SHORTENED.contains(&core)
+                        || SHORTENED.split(' ').any(|one| one == core)
                 });
                 if next == Some(true) {
                     self.words[place].stop = Stop::None;
@@ -185,6 +184,28 @@ impl<'t> Words<'t> {
     /// Places of the words of each sentence.
     pub fn sentences(&self) -> &[Range<usize>] {
         &self.sentences
+    }
+
+    /// The sentences, those first that share most words of four letters and more with `anchor`, then in order.
+    pub fn by_overlap(&self, anchor: &str) -> Vec<Range<usize>> {
+        if self.sentences.len() < 2 {
+            return self.sentences.clone();
+        }
+        let lower = anchor.to_ascii_lowercase();
+        let wanted: HashSet<&str> = lower
+            .split_whitespace()
+            .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()))
+            .filter(|word| word.len() > 3)
+            .collect();
+        let shared = |sentence: &Range<usize>| {
+            sentence
+                .clone()
+                .filter(|&place| wanted.contains(self.lower(place)))
+                .count()
+        };
+        let mut order = self.sentences.clone();
+        order.sort_by_cached_key(|sentence| Reverse(shared(sentence)));
+        order
     }
 
     /// Whether only a space parts the words at `place` and `place + 1`.
