@@ -116,7 +116,8 @@ fn a_run_leaves_samples_a_model_a_store_and_a_report() {
     assert_eq!(
         count(
             "SELECT count(*) FROM use u JOIN score c ON c.sample = u.sample AND c.model = 'initial'
-             WHERE c.band IS NOT NULL AND ((u.epoch = 0 AND c.band <> 'easy') OR (u.epoch = 1 AND c.band <> 'hard'))"
+             WHERE c.band IS NOT NULL AND ((u.epoch = 0 AND c.band <> 'easy') OR (u.epoch = 1 AND c.band <> 'hard'))
+             AND NOT EXISTS (SELECT 1 FROM score l WHERE l.sample = u.sample AND l.tick > c.tick AND l.tick < u.tick)"
         ),
         0
     );

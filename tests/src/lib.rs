@@ -103,7 +103,7 @@ samples:
     - explicit_positive: { join: both }
     - explicit_negative
     - random: { per_anchor: 2 }
-    - hard_negative: { per_anchor: 3 }
+    - hard_negative: { per_anchor: 3, refresh_every: 5 steps }
   augment:
     - char_noise: {}
   filter:

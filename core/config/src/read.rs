@@ -30,7 +30,9 @@ pub(crate) fn experiment(
         errors: RefCell::default(),
         names: RefCell::default(),
         files: RefCell::default(),
-        chat: root.get("chat").is_some(),
+        chat: root
+            .get("chat")
+            .is_some_and(|node| !matches!(node.data, Data::Null)),
     };
     let experiment = reader.experiment(root);
     Diagnostics::fail_if_any(reader.errors.take())?;

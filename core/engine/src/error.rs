@@ -123,8 +123,12 @@ impl Error {
                 }
                 diagnostic.into()
             }
-            Self::LossNeeds { .. } => new(Kind::Experiment)
-                .help("add a sampler that proposes them, or take the loss out")
+            Self::LossNeeds { needs, .. } => new(Kind::Experiment)
+                .help(if needs == "teacher scores" {
+                    "name a model: train.teacher: initial, or one under `models:`"
+                } else {
+                    "add a sampler that proposes them, or take the loss out"
+                })
                 .into(),
             Self::Diverged(_) => new(Kind::Experiment)
                 .help("lower train.learning_rate")

@@ -39,6 +39,8 @@ pub struct FunnelRow {
     pub role: String,
     pub proposed: u64,
     pub dropped: u64,
+    /// No longer proposed since its source was asked again.
+    pub left: u64,
     pub pool: u64,
     pub used: u64,
     pub uses: u64,
@@ -347,11 +349,14 @@ impl Store {
             "WITH from_source AS (SELECT DISTINCT source, sample FROM provenance),
                   gone AS (SELECT DISTINCT sample FROM verdict WHERE keep = 0),
                   used AS (SELECT sample, count(*) AS uses, sum(epoch < ?1) AS trained, avg(loss) AS loss FROM use GROUP BY sample)
-             SELECT f.source, s.role, count(*), sum(g.sample IS NOT NULL), sum(g.sample IS NULL),
-                    sum(u.sample IS NOT NULL), coalesce(sum(u.uses), 0), coalesce(sum(u.trained), 0), avg(u.loss)
+             SELECT f.source, s.role, count(*), sum(g.sample IS NOT NULL),
+                    sum(g.sample IS NULL AND l.sample IS NOT NULL),
+                    sum(u.sample IS NOT NULL), coalesce(sum(u.uses), 0), coalesce(sum(u.trained), 0), avg(u.loss),
+                    sum(g.sample IS NULL AND l.sample IS NULL)
              FROM from_source f
              JOIN sample s ON s.id = f.sample
              LEFT JOIN gone g ON g.sample = f.sample
+             LEFT JOIN v_live l ON l.sample = f.sample
              LEFT JOIN used u ON u.sample = f.sample
              GROUP BY f.source, s.role ORDER BY min(s.tick), f.source, s.role DESC",
             [trained],
@@ -366,6 +371,7 @@ impl Store {
                     uses: row.get::<_, i64>(6)? as u64,
                     uses_in_trained: row.get::<_, i64>(7)? as u64,
                     mean_loss: row.get(8)?,
+                    left: row.get::<_, i64>(9)? as u64,
                 })
             },
         )
