@@ -110,9 +110,9 @@ pub fn markdown(infos: &[&PluginInfo]) -> String {
         for info in &of_kind {
             let _ = writeln!(
                 text,
-                "- [`{}`](#{}): {}",
+                "- [`{0}`](#{0}-{1}): {2}",
                 info.short(),
-                info.short(),
+                kind.name(),
                 escaped(first_sentence(&info.summary).trim_end_matches('.'))
             );
         }
@@ -126,8 +126,9 @@ pub fn markdown(infos: &[&PluginInfo]) -> String {
 fn section(info: &PluginInfo, text: &mut String) {
     let _ = write!(
         text,
-        "\n### {}\n\n{}\n\nId `{}`, version {}.",
+        "\n### {} ({})\n\n{}\n\nId `{}`, version {}.",
         info.short(),
+        info.kind.name(),
         escaped(&info.summary),
         info.id,
         info.version
@@ -243,14 +244,14 @@ fn collect(schema: &Value, prefix: &str, all: &mut Vec<Setting>) {
     }
 }
 
-/// Words of a list one after the other, anything else as JSON.
+/// The values of a list in words, anything else as JSON.
 fn shown(value: &Value) -> String {
     match value.as_array() {
         Some(all) => all
             .iter()
             .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
             .collect::<Vec<_>>()
-            .join(" | "),
+            .join(" or "),
         None => value.to_string(),
     }
 }

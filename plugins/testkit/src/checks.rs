@@ -4,130 +4,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use orchestrator_plugin_host::probe::{self, Shared};
-use orchestrator_plugin_host::{
-    Batch, Context, Error, Instance, Kind, LossResult, Plugin, Proposed, Services, Verdict,
-};
-use serde::{Deserialize, Serialize};
+use orchestrator_plugin_host::{Context, Error, Files, Instance, Kind, Plugin, Services};
 use serde_json::{Map, Value};
 
-use crate::world::World;
-use crate::{gradient, step};
-
-/// One thing that is asked of a plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// The library can be opened.
-    Load,
-    /// What it says of itself.
-    Description,
-    /// Instances.
-    Create,
-    /// No rows.
-    Empty,
-    /// Very many rows.
-    Huge,
-    /// Rows like no others.
-    Odd,
-    /// Equal seeds.
-    Determinism,
-    /// Several threads at once.
-    Threads,
-    /// Other seeds.
-    Seeds,
-    /// The gradient of a loss.
-    Gradient,
-    /// Memory beside the host's buffers.
-    Canaries,
-    /// A run that stops.
-    Cancellation,
-    /// What must fail.
-    Errors,
-    /// Threads left behind.
-    ThreadLeak,
-    /// Memory left behind.
-    MemoryLeak,
-}
-
-impl Check {
-    /// All of them, in the order they are asked.
-    pub const ALL: [Self; 15] = [
-        Self::Load,
-        Self::Description,
-        Self::Create,
-        Self::Empty,
-        Self::Huge,
-        Self::Odd,
-        Self::Determinism,
-        Self::Threads,
-        Self::Seeds,
-        Self::Gradient,
-        Self::Canaries,
-        Self::Cancellation,
-        Self::Errors,
-        Self::ThreadLeak,
-        Self::MemoryLeak,
-    ];
-
-    /// Its name on the command line and in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Load => "load",
-            Self::Description => "description",
-            Self::Create => "create",
-            Self::Empty => "empty",
-            Self::Huge => "huge",
-            Self::Odd => "odd",
-            Self::Determinism => "determinism",
-            Self::Threads => "threads",
-            Self::Seeds => "seeds",
-            Self::Gradient => "gradient",
-            Self::Canaries => "canaries",
-            Self::Cancellation => "cancellation",
-            Self::Errors => "errors",
-            Self::ThreadLeak => "thread_leak",
-            Self::MemoryLeak => "memory_leak",
-        }
-    }
-
-    /// What it asks, for people.
-    #[must_use]
-    pub fn asks(self) -> &'static str {
-        match self {
-            Self::Load => "the library opens and its entry is whole",
-            Self::Description => {
-                "id, version, summary and licence are there, defaults fit the schema"
-            }
-            Self::Create => "instances can be made with the defaults, and destroyed",
-            Self::Empty => "no rows",
-            Self::Huge => "100,000 rows (losses: 4,096 rows, 128 numbers a text)",
-            Self::Odd => {
-                "markup, emoji, right to left, control characters, 100 kB, every length (losses: odd shapes, zero vectors)"
-            }
-            Self::Determinism => "equal seeds give equal results, in whatever thread",
-            Self::Threads => "8 threads at once get what one gets (if it sets CONCURRENT)",
-            Self::Seeds => "other seeds are as good",
-            Self::Gradient => "the gradient is that of finite differences (losses)",
-            Self::Canaries => "nothing is written beside the host's buffers, or into what it lends",
-            Self::Cancellation => "it returns soon when the run is stopping",
-            Self::Errors => "a missing service or a refused row comes back as an error",
-            Self::ThreadLeak => "no thread more after every instance",
-            Self::MemoryLeak => "memory stays as it is over many instances and calls",
-        }
-    }
-
-    /// Whether it is asked of this kind at all.
-    #[must_use]
-    pub fn is_for(self, kind: Kind) -> bool {
-        match self {
-            Self::Load => false,
-            Self::Gradient => kind == Kind::Loss,
-            Self::Canaries => matches!(kind, Kind::Filter | Kind::Selector | Kind::Loss),
-            _ => true,
-        }
-    }
-}
+use crate::check::Check;
+use crate::gradient;
+use crate::scene::{Answer, Scene};
+use crate::step::Step;
 
 /// Why a check did not pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,104 +30,6 @@ fn failed<T>(why: impl Into<String>) -> Result<T, Finding> {
     Err(Finding::Failed(why.into()))
 }
 
-/// What a call is given.
-struct Scene {
-    world: World,
-    steps: Vec<Batch>,
-}
-
-impl Scene {
-    fn ordinary() -> Self {
-        Self {
-            world: World::of_rows(60),
-            steps: step::ordinary(),
-        }
-    }
-
-    fn empty() -> Self {
-        Self {
-            world: World::of_rows(0),
-            steps: vec![step::step(8, Vec::new(), &[])],
-        }
-    }
-
-    fn of_rows(rows: usize, of_loss: usize) -> Self {
-        Self {
-            world: World::of_rows(rows),
-            steps: vec![step::large(of_loss, 128)],
-        }
-    }
-
-    fn huge() -> Self {
-        Self::of_rows(100_000, 4_096)
-    }
-
-    fn odd() -> Self {
-        Self {
-            world: World::odd(),
-            steps: step::odd(),
-        }
-    }
-
-    fn context<'a>(&'a self, seed: u64, cancelled: Option<&'a AtomicBool>) -> Context<'a> {
-        Context {
-            seed,
-            services: Services {
-                cancelled,
-                ..self.world.services()
-            },
-            ..Context::default()
-        }
-    }
-}
-
-/// What a call gave.
-#[derive(Debug, Clone, PartialEq)]
-enum Answer {
-    Proposed(Proposed),
-    Chosen(Vec<usize>),
-    Verdicts(Vec<Verdict>),
-    Losses(Vec<LossResult>),
-}
-
-impl Answer {
-    /// How the first difference between two answers reads.
-    fn difference(&self, other: &Self) -> String {
-        fn first<T: PartialEq + std::fmt::Debug>(what: &str, a: &[T], b: &[T]) -> String {
-            if a.len() != b.len() {
-                return format!("{} {what}s, then {}", a.len(), b.len());
-            }
-            let short = |one: &T| {
-                let text = format!("{one:?}");
-                if text.len() > 300 {
-                    text.chars().take(300).chain("…".chars()).collect()
-                } else {
-                    text
-                }
-            };
-            a.iter().zip(b).position(|(a, b)| a != b).map_or_else(
-                || "counts differ".to_owned(),
-                |place| {
-                    format!(
-                        "{what} {place} is {}, then {}",
-                        short(&a[place]),
-                        short(&b[place])
-                    )
-                },
-            )
-        }
-        match (self, other) {
-            (Self::Proposed(a), Self::Proposed(b)) => {
-                first("candidate", &a.candidates, &b.candidates)
-            }
-            (Self::Chosen(a), Self::Chosen(b)) => first("row", a, b),
-            (Self::Verdicts(a), Self::Verdicts(b)) => first("verdict", a, b),
-            (Self::Losses(a), Self::Losses(b)) => first("loss", a, b),
-            _ => "another kind of answer".to_owned(),
-        }
-    }
-}
-
 /// How many rows a selector may choose.
 const BUDGET: usize = 20;
 
@@ -253,6 +38,8 @@ pub(crate) struct Subject {
     pub plugin: Plugin,
     /// Defaults filled in.
     pub settings: Value,
+    /// Those that the settings name and that can be read.
+    files: Files,
 }
 
 impl Subject {
@@ -263,7 +50,34 @@ impl Subject {
             _ => Value::Object(Map::new()),
         };
         let settings = with_defaults(given, &plugin.info().schema);
-        Self { plugin, settings }
+        let mut files = Files::new();
+        for name in files_named(&settings, &plugin.info().schema) {
+            if let Ok(bytes) = std::fs::read(&name) {
+                files.insert(name, bytes);
+            }
+        }
+        Self {
+            plugin,
+            settings,
+            files,
+        }
+    }
+
+    fn context<'a>(
+        &'a self,
+        scene: &'a Scene,
+        seed: u64,
+        cancelled: Option<&'a AtomicBool>,
+    ) -> Context<'a> {
+        Context {
+            seed,
+            services: Services {
+                files: Some(&self.files),
+                cancelled,
+                ..scene.world.services()
+            },
+            ..Context::default()
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -304,23 +118,25 @@ impl Subject {
             Kind::Selector => Answer::Chosen(instance.select(context, &world.pool, BUDGET)?),
             Kind::Filter => Answer::Verdicts(instance.judge(context, &world.samples)?),
             Kind::Loss => {
-                let taught = instance.needs()?.teacher;
-                let forward = |batch: &Batch| {
-                    if taught {
-                        instance.forward(context, &step::taught(batch.clone()))
-                    } else {
-                        instance.forward(context, batch)
-                    }
+                let taught = self.is_taught(instance)?;
+                let forward = |step: &Step| {
+                    instance.forward(&step.context(context, taught), step.batch(taught))
                 };
                 Answer::Losses(scene.steps.iter().map(forward).collect::<Result<_, _>>()?)
             }
         })
     }
 
+    /// Whether a loss wants what a teacher says.
+    fn is_taught(&self, loss: &Instance) -> Result<bool, Error> {
+        let services = &self.plugin.info().services;
+        Ok(loss.needs()?.teacher || services.iter().any(|one| one == "orch.teacher/1"))
+    }
+
     /// [`Self::ask`] of a new instance, prepared.
     fn answer(&self, scene: &Scene, seed: u64) -> Result<Answer, Error> {
         let instance = self.create()?;
-        let context = scene.context(seed, None);
+        let context = self.context(scene, seed, None);
         self.prepare(&instance, &context)?;
         self.ask(&instance, scene, &context)
     }
@@ -353,10 +169,17 @@ impl Subject {
                 Finding::Skipped(why)
             });
         }
+        let unread = files_named(&self.settings, &self.plugin.info().schema)
+            .into_iter()
+            .find(|name| !self.files.contains_key(name));
+        if let Some(name) = unread {
+            return failed(format!(
+                "its settings name the file `{name}`, which cannot be read from here"
+            ));
+        }
         if check == Check::Create {
             return self.creation();
         }
-        self.services_suffice()?;
         match check {
             Check::Load | Check::Description | Check::Create => Ok(()),
             Check::Empty => self.empty(),
@@ -371,27 +194,6 @@ impl Subject {
             Check::Errors => self.errors(),
             Check::ThreadLeak => self.thread_leak(),
             Check::MemoryLeak => self.memory_leak(limit),
-        }
-    }
-
-    /// What it cannot work without and the checker does not have is no fault of it.
-    fn services_suffice(&self) -> Result<(), Finding> {
-        const LENT: [&str; 5] = [
-            "orch.corpus/1",
-            "orch.judgements/1",
-            "orch.search/1",
-            "orch.embedder/1",
-            "orch.linalg/1",
-        ];
-        let lacking = self.plugin.info().services.iter();
-        match lacking
-            .into_iter()
-            .find(|service| !LENT.contains(&service.as_str()))
-        {
-            Some(service) => Err(Finding::Skipped(format!(
-                "it needs {service}, which the checker does not lend"
-            ))),
-            None => Ok(()),
         }
     }
 
@@ -415,7 +217,18 @@ impl Subject {
                 info.version
             ));
         }
-        let validator = match jsonschema::validator_for(&info.schema) {
+        self.fits_schema()
+    }
+
+    #[cfg(not(feature = "schema"))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self)] // As with the feature.
+    fn fits_schema(&self) -> Result<(), Finding> {
+        Ok(())
+    }
+
+    #[cfg(feature = "schema")]
+    fn fits_schema(&self) -> Result<(), Finding> {
+        let validator = match jsonschema::validator_for(&self.plugin.info().schema) {
             Ok(validator) => validator,
             Err(error) => return failed(format!("its config schema is not JSON Schema: {error}")),
         };
@@ -463,7 +276,7 @@ impl Subject {
         let first = self.answer(&scene, 7)?;
         // A new instance, the same one again, and an instance in another thread.
         let instance = self.create()?;
-        let context = scene.context(7, None);
+        let context = self.context(&scene, 7, None);
         self.prepare(&instance, &context)?;
         for again in ["a new instance", "a second call"] {
             let answer = self.ask(&instance, &scene, &context)?;
@@ -477,7 +290,7 @@ impl Subject {
         let elsewhere = std::thread::scope(|scope| {
             let scene = &scene;
             scope
-                .spawn(move || self.ask(&instance, scene, &scene.context(7, None)))
+                .spawn(move || self.ask(&instance, scene, &self.context(scene, 7, None)))
                 .join()
         });
         match elsewhere {
@@ -496,15 +309,15 @@ impl Subject {
     fn threads(&self) -> Result<(), Finding> {
         let scene = Scene::ordinary();
         let instance = self.create()?;
-        self.prepare(&instance, &scene.context(7, None))?;
-        let expected = self.ask(&instance, &scene, &scene.context(7, None))?;
+        self.prepare(&instance, &self.context(&scene, 7, None))?;
+        let expected = self.ask(&instance, &scene, &self.context(&scene, 7, None))?;
         let Some(shared) = Shared::of(&self.plugin, instance) else {
             return Err(Finding::Skipped("it does not set CONCURRENT".into()));
         };
         let deterministic = self.plugin.info().deterministic;
         let one_thread = || -> Result<(), Finding> {
             for _ in 0..5 {
-                let answer = self.ask(&shared, &scene, &scene.context(7, None))?;
+                let answer = self.ask(&shared, &scene, &self.context(&scene, 7, None))?;
                 if deterministic && answer != expected {
                     return failed(format!(
                         "with 8 threads at once: {}",
@@ -516,14 +329,11 @@ impl Subject {
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(one_thread)).collect();
-            threads
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_| failed("the checker panicked in a thread"))
-                })
-                .collect()
+            threads.into_iter().try_for_each(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| failed("the checker panicked in a thread"))
+            })
         })
     }
 
@@ -538,15 +348,12 @@ impl Subject {
     fn gradient(&self) -> Result<(), Finding> {
         let instance = self.create()?;
         let scene = Scene::ordinary();
-        let taught = instance.needs()?.teacher;
-        for batch in &scene.steps {
-            let batch = if taught {
-                step::taught(batch.clone())
-            } else {
-                batch.clone()
-            };
-            let context = scene.context(7, None);
-            if let Some(difference) = gradient::difference(&instance, &context, &batch)? {
+        let taught = self.is_taught(&instance)?;
+        let context = self.context(&scene, 7, None);
+        for step in &scene.steps {
+            let context = step.context(&context, taught);
+            let difference = gradient::difference(&instance, &context, step.batch(taught))?;
+            if let Some(difference) = difference {
                 return failed(difference);
             }
         }
@@ -554,9 +361,9 @@ impl Subject {
     }
 
     fn canaries(&self) -> Result<(), Finding> {
-        let taught = self.kind() == Kind::Loss && self.create()?.needs()?.teacher;
+        let taught = self.kind() == Kind::Loss && self.is_taught(&self.create()?)?;
         for scene in [Scene::ordinary(), Scene::odd(), Scene::empty()] {
-            let context = scene.context(7, None);
+            let context = self.context(&scene, 7, None);
             let (plugin, settings) = (&self.plugin, &self.settings);
             let world = &scene.world;
             let mut damage = probe::judge(plugin, settings, &context, &world.samples)?;
@@ -570,13 +377,14 @@ impl Subject {
                     budget,
                 )?);
             }
-            for batch in &scene.steps {
-                let batch = if taught {
-                    step::taught(batch.clone())
-                } else {
-                    batch.clone()
-                };
-                damage.extend(probe::forward(plugin, settings, &context, &batch)?);
+            for step in &scene.steps {
+                let context = step.context(&context, taught);
+                damage.extend(probe::forward(
+                    plugin,
+                    settings,
+                    &context,
+                    step.batch(taught),
+                )?);
             }
             if let Some(first) = damage.first() {
                 return failed(first.clone());
@@ -590,9 +398,9 @@ impl Subject {
         let scene = Scene::huge();
         let stopping = AtomicBool::new(true);
         let instance = self.create()?;
-        self.prepare(&instance, &scene.context(1, None))?;
+        self.prepare(&instance, &self.context(&scene, 1, None))?;
         let began = Instant::now();
-        let result = self.ask(&instance, &scene, &scene.context(1, Some(&stopping)));
+        let result = self.ask(&instance, &scene, &self.context(&scene, 1, Some(&stopping)));
         let took = began.elapsed();
         if took > soon {
             return failed(format!(
@@ -632,7 +440,7 @@ impl Subject {
             Kind::Augmenter => &scene.world.samples,
             _ => return Ok(()),
         };
-        let context = scene.context(7, None);
+        let context = self.context(&scene, 7, None);
         let refusal = probe::refuse(&self.plugin, &self.settings, &context, table)?;
         match refusal.result {
             Ok(()) if refusal.pushed > 0 => failed(format!(
@@ -710,6 +518,20 @@ impl Subject {
         }
         Ok(())
     }
+}
+
+/// The files that settings name: those whose schema says `"format": "path"`.
+fn files_named(settings: &Value, schema: &Value) -> Vec<String> {
+    if schema["format"] == "path" {
+        return settings.as_str().map(str::to_owned).into_iter().collect();
+    }
+    let of_group = schema["properties"].as_object().into_iter().flatten();
+    let of_list = settings.as_array().into_iter().flatten();
+    of_group
+        .filter_map(|(key, property)| Some((settings.get(key)?, property)))
+        .chain(of_list.map(|item| (item, &schema["items"])))
+        .flat_map(|(value, schema)| files_named(value, schema))
+        .collect()
 }
 
 /// What the host fills in before it makes an instance.

@@ -9,7 +9,8 @@ use orchestrator_plugin_host::{PluginInfo, probe};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::checks::{Check, Finding, Subject};
+use crate::check::Check;
+use crate::checks::{Finding, Subject};
 use crate::report::{Asked, Outcome, Report};
 
 /// How a library is checked.

@@ -26,16 +26,19 @@
 //! loading of state, which the interface does not have yet.
 
 mod author;
+mod check;
 mod checks;
 mod children;
 mod gradient;
+mod lent;
 mod report;
+mod scene;
 mod step;
 pub mod template;
 mod world;
 
 pub use author::{Findings, Opened, built, check, check_with, open};
-pub use checks::Check;
+pub use check::Check;
 pub use children::{Options, Start, answer, check as check_in_children, look};
 pub use orchestrator_plugin_host::{Batch, Candidate, Kind, LossResult, Proposed, Role, Verdict};
 pub use report::{Asked, Outcome, Report};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::checks::Check;
+use crate::check::Check;
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Training steps for losses: rows over embeddings, of every shape a run can give.
 
-use orchestrator_plugin_host::Batch;
+use orchestrator_plugin_host::{Batch, Context, Services};
 
-use crate::world::{embed, odd_texts};
+use crate::lent::embed;
+use crate::world::odd_texts;
 
 /// One (anchor, candidate) row of a step: both are numbers of texts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,12 +80,44 @@ pub fn step(dim: usize, embeddings: Vec<f32>, rows: &[Row]) -> Batch {
     batch
 }
 
-/// Gives every row a teacher's score.
-pub(crate) fn taught(mut batch: Batch) -> Batch {
-    batch.row_teacher = (0..batch.row_text.len())
-        .map(|row| (row * 43 % 100) as f32 / 100.0)
-        .collect();
-    batch
+/// A step as a loss without a teacher sees it, and with one.
+pub(crate) struct Step {
+    plain: Batch,
+    taught: Batch,
+    teacher: Vec<f32>,
+}
+
+/// Length of the teacher's embeddings.
+const TEACHER_DIM: usize = 12;
+
+impl Step {
+    pub fn new(plain: Batch) -> Self {
+        let mut taught = plain.clone();
+        taught.row_teacher = (0..plain.row_text.len())
+            .map(|row| (row * 43 % 100) as f32 / 100.0)
+            .collect();
+        let texts = plain.embeddings.len() / plain.dim.max(1);
+        Self {
+            plain,
+            taught,
+            teacher: scattered(texts, TEACHER_DIM),
+        }
+    }
+
+    pub fn batch(&self, taught: bool) -> &Batch {
+        if taught { &self.taught } else { &self.plain }
+    }
+
+    /// `context` with the teacher's embeddings, if there is one.
+    pub fn context<'a>(&'a self, context: &Context<'a>, taught: bool) -> Context<'a> {
+        Context {
+            services: Services {
+                teacher: taught.then_some((TEACHER_DIM, self.teacher.as_slice())),
+                ..context.services
+            },
+            ..*context
+        }
+    }
 }
 
 /// `texts` unit vectors with no pattern and no two alike.
@@ -106,7 +139,7 @@ pub(crate) fn scattered(texts: usize, dim: usize) -> Vec<f32> {
 
 /// Steps such as training makes: several positives and negatives, weights and labels of all kinds, anchors without
 /// positives or negatives, a text that serves two anchors.
-pub(crate) fn ordinary() -> Vec<Batch> {
+pub(crate) fn ordinary() -> Vec<Step> {
     let graded = |row: Row, label: f32, weight: f32| Row {
         label,
         weight,
@@ -132,16 +165,18 @@ pub(crate) fn ordinary() -> Vec<Batch> {
         Row::negative(3, 7),
     ];
     let pairs: Vec<Row> = (0..6).map(|n| Row::positive(n, n + 6)).collect();
-    vec![
+    [
         step(3, scattered(7, 3), &two_groups),
         step(17, scattered(12, 17), &uneven),
         step(8, scattered(12, 8), &pairs),
     ]
+    .map(Step::new)
+    .into()
 }
 
 /// Steps at the edges of what training makes: nothing, one row, no group with both roles, one dimension, texts that are
 /// one and the same, texts without a word.
-pub(crate) fn odd() -> Vec<Batch> {
+pub(crate) fn odd() -> Vec<Step> {
     let pair = [Row::positive(0, 1)];
     let triple = [Row::positive(0, 1), Row::negative(0, 2)];
     let apart = [
@@ -169,7 +204,7 @@ pub(crate) fn odd() -> Vec<Batch> {
             ]
         })
         .collect();
-    vec![
+    [
         step(4, Vec::new(), &[]),
         step(4, scattered(2, 4), &pair),
         step(4, scattered(2, 4), &[Row::negative(0, 1)]),
@@ -180,6 +215,8 @@ pub(crate) fn odd() -> Vec<Batch> {
         step(4, no_words, &triple),
         step(dim, of_texts, &in_pairs),
     ]
+    .map(Step::new)
+    .into()
 }
 
 /// One step of `rows` rows: 64 anchors, one positive in four, few texts for many rows.

@@ -1,9 +1,11 @@
-//! A tiny world for plugins to work in: documents, claims, judgements, and a model that counts words. Fixed, so that what a
-//! plugin does in it is the same everywhere.
+//! A tiny world for plugins to work in: documents, claims, judgements, samples. Fixed, so that what a plugin does in it is
+//! the same everywhere.
 
 use std::collections::BTreeSet;
 
-use orchestrator_plugin_host::{CurrentModel, Services, Table, dot};
+use orchestrator_plugin_host::{Services, Table};
+
+use crate::lent::Models;
 
 /// A document: id, title, sentences, metadata.
 type Document = (
@@ -113,8 +115,11 @@ const DOCUMENTS: &[Document] = &[
     ("d11", "", &[], "{}"),
 ];
 
-/// Claims, each with what its documents say of it: document, label, relevant, grade, sentences.
-const CLAIMS: &[(&str, &[(i64, &str, bool, f32, &[i32])])] = &[
+/// What a document says of a claim: document, label, relevant, grade, sentences.
+type Judgement = (i64, &'static str, bool, f32, &'static [i32]);
+
+/// Claims, each with its judgements.
+const CLAIMS: &[(&str, &[Judgement])] = &[
     (
         "Vitamin D increases bone density in older people.",
         &[(0, "support", true, 1.0, &[1])],
@@ -187,80 +192,15 @@ pub(crate) fn odd_texts() -> Vec<String> {
     texts
 }
 
-/// Counts words into 16 places by a hash, and makes the counts a vector of length one.
-pub(crate) fn embed(text: &str) -> Vec<f32> {
-    let mut vector = vec![0.0f32; DIM];
-    for word in text.split(|c: char| !c.is_alphanumeric()) {
-        if word.is_empty() {
-            continue;
-        }
-        // FNV-1a.
-        let hash = word
-            .to_lowercase()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
-        vector[(hash >> 32) as usize % DIM] += sign;
-    }
-    let length = dot(&vector, &vector).sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value /= length);
-    }
-    vector
-}
-
-const DIM: usize = 16;
-
-/// The model that is current: [`embed`] over the documents and claims.
-struct Words {
-    documents: Vec<Vec<f32>>,
-    claims: Vec<String>,
-}
-
-impl Words {
-    fn claim(&self, number: i64) -> Option<Vec<f32>> {
-        Some(embed(self.claims.get(usize::try_from(number).ok()?)?))
-    }
-}
-
-impl CurrentModel for Words {
-    fn top_k(&self, anchors: &[i64], k: usize) -> Option<Vec<Vec<(i64, f32)>>> {
-        let of_one = |&number: &i64| {
-            let claim = self.claim(number)?;
-            let mut found: Vec<(i64, f32)> = (0..)
-                .zip(self.documents.iter().map(|document| dot(document, &claim)))
-                .collect();
-            found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            found.truncate(k);
-            Some(found)
-        };
-        anchors.iter().map(of_one).collect()
-    }
-
-    fn score(&self, anchors: &[i64], documents: &[i64]) -> Option<Vec<f32>> {
-        let of_pair = |(&anchor, &document): (&i64, &i64)| {
-            let document = self.documents.get(usize::try_from(document).ok()?)?;
-            Some(dot(document, &self.claim(anchor)?))
-        };
-        anchors.iter().zip(documents).map(of_pair).collect()
-    }
-
-    fn dim(&self) -> usize {
-        DIM
-    }
-
-    fn encode(&self, texts: &[&str]) -> Vec<f32> {
-        texts.iter().flat_map(|text| embed(text)).collect()
-    }
-}
-
 /// What a plugin is called with, all but the steps of a loss.
 pub(crate) struct World {
     corpus: Table,
     judgements: Table,
-    model: Words,
+    held_out: Table,
+    /// Samples of earlier rounds.
+    kept: Table,
+    others: Vec<(String, Table)>,
+    models: Models,
     /// Columns of `orch.sampler/1`.
     pub anchors: Table,
     /// Columns of `orch.augmenter/1` and `orch.filter/1`.
@@ -322,18 +262,34 @@ impl World {
             |odd| odd.iter().map(|one| vec![one.as_str(), "", " "]).collect(),
         );
         let n = titles.len();
-        let metadata = |document: usize| DOCUMENTS[document % DOCUMENTS.len()].3;
-        let corpus = Table::new(n)
-            .i64s("document", (0..n as i64).collect())
-            .strings("id", (0..n).map(|number| format!("d{number}")))
-            .strings("title", &titles)
-            .string_lists("sentences", sentences.iter().map(|all| all.iter().copied()))
-            .strings("metadata", (0..n).map(metadata))
+        let corpus = corpus("d", &titles, &sentences);
+        let elsewhere = [
+            "Tea ceremonies in the Edo period",
+            "Bridges of stone and bridges of steel",
+        ];
+        let said = [
+            vec!["Guests entered through a low door."],
+            vec![
+                "Stone arches carry by compression alone.",
+                "Steel carries tension too.",
+            ],
+        ];
+        let others = vec![("elsewhere".to_owned(), self::corpus("e", &elsewhere, &said))];
+        let held_out = Table::new(2)
+            .strings("id", ["v0", "t0"])
+            .strings("split", ["validation", "test"])
+            .strings(
+                "text",
+                [
+                    "Copper conducts heat better than graphene.",
+                    "Naps improve memory in adolescents.",
+                ],
+            )
             .seal();
-        let documents = titles
+        let whole: Vec<String> = titles
             .iter()
             .zip(&sentences)
-            .map(|(title, sentences)| embed(&format!("{title} {}", sentences.join(" "))))
+            .map(|(title, sentences)| format!("{title} {}", sentences.join(" ")))
             .collect();
         let rows: Vec<_> = (0i64..)
             .zip(CLAIMS)
@@ -364,13 +320,18 @@ impl World {
             .strings("metadata", claims.iter().map(|_| "{}"))
             .seal();
         let known = (0..claims.len()).collect();
-        let model = Words { documents, claims };
-        let samples = model.samples(texts, n, metadata);
-        let pool = model.pool(texts, n);
+        let models = Models::new(&whole, claims);
+        let samples = samples(&models.claims, texts, n);
+        let first = texts.get(..texts.len().min(3)).unwrap_or_default();
+        let kept = self::samples(&models.claims, first, n);
+        let pool = pool(&models.claims, texts, n);
         Self {
             corpus,
             judgements,
-            model,
+            held_out,
+            kept,
+            others,
+            models,
             anchors,
             samples,
             pool,
@@ -383,106 +344,114 @@ impl World {
         Services {
             corpus: Some(&self.corpus),
             judgements: Some(&self.judgements),
-            model: Some(&self.model),
+            model: Some(&self.models),
+            bm25: Some(&self.models),
+            topics: Some(&self.models),
+            corpora: Some(&self.others),
+            held_out: Some(&self.held_out),
+            pool: Some(&self.kept),
+            models: Some(&self.models),
+            chat: Some(&self.models),
             ..Services::default()
         }
     }
 }
 
-impl Words {
-    /// Every third text a positive, every fourth from no document, every fifth without a score.
-    fn samples(
-        &self,
-        texts: &[String],
-        documents: usize,
-        metadata: impl Fn(usize) -> &'static str,
-    ) -> Table {
-        let n = if self.claims.is_empty() {
-            0
-        } else {
-            texts.len()
-        };
-        let anchor = |row: usize| row % self.claims.len().max(1);
-        let document = |row: usize| (row % 4 != 3).then_some(row % documents);
-        let positive = |row: usize| row.is_multiple_of(3);
-        Table::new(n)
-            .i64s("anchor", (0..n).map(|row| anchor(row) as i64).collect())
-            .i64s(
-                "document",
-                (0..n)
-                    .map(|row| document(row).map_or(-1, |number| number as i64))
-                    .collect(),
-            )
-            .strings("anchor_text", (0..n).map(|row| &self.claims[anchor(row)]))
-            .strings("text", &texts[..n])
-            .i32s(
-                "role",
-                (0..n)
-                    .map(|row| if positive(row) { 1 } else { 2 })
-                    .collect(),
-            )
-            .f32s(
-                "label",
-                (0..n)
-                    .map(|row| match row % 6 {
-                        0 => 1.0,
-                        3 => 0.7,
-                        _ => 0.0,
-                    })
-                    .collect(),
-            )
-            .f32s("weight", (0..n).map(|row| [1.0, 0.5][row % 2]).collect())
-            .f32s(
-                "score",
-                (0..n)
-                    .map(|row| match row % 5 {
-                        4 => f32::NAN,
-                        place => 0.2 * place as f32,
-                    })
-                    .collect(),
-            )
-            .strings(
-                "source",
-                (0..n).map(|row| {
-                    if positive(row) {
-                        "explicit_positive"
-                    } else {
-                        "random"
-                    }
-                }),
-            )
-            .strings(
-                "metadata",
-                (0..n).map(|row| document(row).map_or("{}", &metadata)),
-            )
-            .seal()
-    }
+fn metadata(document: usize) -> &'static str {
+    DOCUMENTS[document % DOCUMENTS.len()].3
+}
 
-    /// A pair a text, with probabilities from all over 0..1, some equal.
-    fn pool(&self, texts: &[String], documents: usize) -> Table {
-        let n = if self.claims.is_empty() {
-            0
-        } else {
-            texts.len()
-        };
-        let anchor = |row: usize| row % self.claims.len().max(1);
-        let spread = |by: usize| {
+/// Columns of `orch.corpus/1`.
+fn corpus(prefix: &str, titles: &[&str], sentences: &[Vec<&str>]) -> Table {
+    let n = titles.len();
+    Table::new(n)
+        .i64s("document", (0..n as i64).collect())
+        .strings("id", (0..n).map(|number| format!("{prefix}{number}")))
+        .strings("title", titles)
+        .string_lists("sentences", sentences.iter().map(|all| all.iter().copied()))
+        .strings("metadata", (0..n).map(metadata))
+        .seal()
+}
+
+/// Every third text a positive, every fourth from no document, every fifth without a score.
+fn samples(claims: &[String], texts: &[String], documents: usize) -> Table {
+    let n = if claims.is_empty() { 0 } else { texts.len() };
+    let anchor = |row: usize| row % claims.len().max(1);
+    let document = |row: usize| (row % 4 != 3).then_some(row % documents);
+    let positive = |row: usize| row.is_multiple_of(3);
+    Table::new(n)
+        .i64s("anchor", (0..n).map(|row| anchor(row) as i64).collect())
+        .i64s(
+            "document",
             (0..n)
-                .map(|row| (row * by % 101) as f32 / 100.0)
-                .collect::<Vec<f32>>()
-        };
-        Table::new(n)
-            .i64s("anchor", (0..n).map(|row| anchor(row) as i64).collect())
-            .i64s(
-                "document",
-                (0..n).map(|row| (row % documents) as i64).collect(),
-            )
-            .strings("anchor_text", (0..n).map(|row| &self.claims[anchor(row)]))
-            .strings("text", &texts[..n])
-            .f32s("score", spread(37))
-            .f32s("probability", spread(53))
-            .f32s("probability_initial", spread(29))
-            .f32s("probability_bm25", spread(71))
-            .seal()
-    }
+                .map(|row| document(row).map_or(-1, |number| number as i64))
+                .collect(),
+        )
+        .strings("anchor_text", (0..n).map(|row| &claims[anchor(row)]))
+        .strings("text", &texts[..n])
+        .i32s(
+            "role",
+            (0..n)
+                .map(|row| if positive(row) { 1 } else { 2 })
+                .collect(),
+        )
+        .f32s(
+            "label",
+            (0..n)
+                .map(|row| match row % 6 {
+                    0 => 1.0,
+                    3 => 0.7,
+                    _ => 0.0,
+                })
+                .collect(),
+        )
+        .f32s("weight", (0..n).map(|row| [1.0, 0.5][row % 2]).collect())
+        .f32s(
+            "score",
+            (0..n)
+                .map(|row| match row % 5 {
+                    4 => f32::NAN,
+                    place => 0.2 * place as f32,
+                })
+                .collect(),
+        )
+        .strings(
+            "source",
+            (0..n).map(|row| {
+                if positive(row) {
+                    "explicit_positive"
+                } else {
+                    "random"
+                }
+            }),
+        )
+        .strings(
+            "metadata",
+            (0..n).map(|row| document(row).map_or("{}", metadata)),
+        )
+        .seal()
+}
+
+/// A pair a text, with probabilities from all over 0..1, some equal.
+fn pool(claims: &[String], texts: &[String], documents: usize) -> Table {
+    let n = if claims.is_empty() { 0 } else { texts.len() };
+    let anchor = |row: usize| row % claims.len().max(1);
+    let spread = |by: usize| {
+        (0..n)
+            .map(|row| (row * by % 101) as f32 / 100.0)
+            .collect::<Vec<f32>>()
+    };
+    Table::new(n)
+        .i64s("anchor", (0..n).map(|row| anchor(row) as i64).collect())
+        .i64s(
+            "document",
+            (0..n).map(|row| (row % documents) as i64).collect(),
+        )
+        .strings("anchor_text", (0..n).map(|row| &claims[anchor(row)]))
+        .strings("text", &texts[..n])
+        .f32s("score", spread(37))
+        .f32s("probability", spread(53))
+        .f32s("probability_initial", spread(29))
+        .f32s("probability_bm25", spread(71))
+        .seal()
 }
