@@ -14,7 +14,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub fn ordinary() -> Self {
         Self {
-            world: World::of_rows(60),
+            world: World::of_rows(59),
             steps: step::ordinary(),
         }
     }
