@@ -93,7 +93,7 @@ pub fn search_path(
 pub fn load_host(path: &SearchPath, json: bool) -> Result<Host, Diagnostics> {
     let host = load_host_quietly(path)?;
     for (file, hash) in host.under_development() {
-        show::under_development(file, hash, json);
+        show::under_development(file, hash, &path.lock, json);
     }
     Ok(host)
 }

@@ -37,7 +37,7 @@ pub fn errors(diagnostics: &Diagnostics, json: bool) {
 }
 
 /// A library that is loaded as it is, by whoever last built it.
-pub fn under_development(library: &Path, sha256: &str, json: bool) {
+pub fn under_development(library: &Path, sha256: &str, lock: &Path, json: bool) {
     if json {
         let value = serde_json::json!({ "warning": {
             "message": "a library under development is loaded as it is now",
@@ -54,8 +54,9 @@ pub fn under_development(library: &Path, sha256: &str, json: bool) {
     };
     err(&format!(
         "{yellow}warning{off}: {bold}`{}` is under development: loaded as it is now, pinned by nobody{off}\n  = its SHA-256 is \
-         {sha256}\n  = help: when it is done: orchestrator plugin trust {0}\n",
-        library.display()
+         {sha256}\n  = help: when it is done: orchestrator plugin trust {0} --lock {1}\n",
+        library.display(),
+        lock.display()
     ));
 }
 
