@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use orchestrator_tests::{experiment, fail, library, repository, small_experiment, succeed};
+use orchestrator_tests::{experiment, fail, library, repository, run, small_experiment, succeed};
+use sha2::{Digest as _, Sha256};
 
 /// (where in the experiment, what is put there, what the error says)
 const CASES: &[(&str, &str, &[&str])] = &[
@@ -180,7 +181,7 @@ fn what_is_no_plugin_is_refused_with_a_reason() {
             .unwrap();
         assert!(status.success());
     };
-    let triplet = std::fs::read_to_string(repository().join("tests/fixtures/triplet.c")).unwrap();
+    let triplet = std::fs::read_to_string(repository().join("plugins/examples/triplet.c")).unwrap();
     std::fs::write(path.join("text.so"), "I am a text").unwrap();
     compile("empty.so", "int nothing;");
     compile(
@@ -218,11 +219,11 @@ fn what_is_no_plugin_is_refused_with_a_reason() {
         ("magic.so", "does not begin with ORCHPLUG"),
         (
             "major.so",
-            "built for plugin ABI 2.0, this orchestrator has 1.0",
+            "built for plugin ABI 2.0, this orchestrator has 1.1",
         ),
         (
             "newer.so",
-            "built for plugin ABI 1.7, this orchestrator has 1.0",
+            "built for plugin ABI 1.7, this orchestrator has 1.1",
         ),
         ("schema.so", "is not JSON"),
         ("ability.so", "lacks the ability of its kind"),
@@ -230,7 +231,24 @@ fn what_is_no_plugin_is_refused_with_a_reason() {
         ("service.so", "requires the service `orch.moon/1`"),
         ("twice.so", "is in two libraries"),
     ] {
-        let _ = succeed(&["plugin", "trust", name], path);
+        // Where it can be told in time, it is not pinned in the first place; a lock written by hand helps nobody.
+        let refused = run(&["plugin", "trust", name], path);
+        let shown = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            shown.contains(said) || name == "twice.so" && refused.status.success(),
+            "{name}: {shown}"
+        );
+        let bytes = std::fs::read(path.join(name)).unwrap();
+        let hash: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let file = path.join(name).canonicalize().unwrap();
+        std::fs::write(
+            path.join("plugins.lock"),
+            serde_json::json!({ file.to_str().unwrap(): hash }).to_string(),
+        )
+        .unwrap();
         std::fs::write(
             path.join("x.yaml"),
             format!("plugins: [{name}]\n{}", small_experiment()),

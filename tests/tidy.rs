@@ -74,6 +74,10 @@ fn only_one_crate_knows_each_library() {
         ("libloading", &["orchestrator-plugin-host"]),
         ("ureq", &["orchestrator-chat"]),
         ("saphyr", &["orchestrator-config"]),
+        (
+            "jsonschema",
+            &["orchestrator-config", "orchestrator-testkit"],
+        ),
         // The command line prints resolved plans.
         ("serde_norway", &["orchestrator-config", "orchestrator-cli"]),
         ("clap", &["orchestrator-cli"]),
@@ -104,6 +108,7 @@ fn the_sdk_and_the_core_never_see_each_other() {
             "losses",
             "plugin",
             "misbehaving",
+            "examples",
         ]
         .iter()
         .any(|name| *package == format!("orchestrator-{name}"));
@@ -132,6 +137,7 @@ fn dependencies_point_one_way() {
         "data",
         "plugin-host",
         "chat",
+        "testkit",
         "config",
         "reports",
         "engine",

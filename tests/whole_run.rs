@@ -300,7 +300,7 @@ fn a_loss_in_c_takes_part_in_a_run() {
             "-std=c11", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", "-I",
         ])
         .arg(repository().join("plugins/abi/include"))
-        .arg(repository().join("tests/fixtures/triplet.c"))
+        .arg(repository().join("plugins/examples/triplet.c"))
         .arg("-o")
         .arg(&object)
         .arg("-lm")

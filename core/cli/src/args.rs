@@ -82,11 +82,51 @@ pub struct Set {
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
     /// List every plugin that is found.
-    List,
+    List {
+        /// All of them with their settings, as Markdown: docs/PLUGINS.md is this.
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
+    },
     /// Show a plugin and its settings.
     Show {
         /// Its id, or the last part of it.
         plugin: String,
+    },
+    /// Begin a plugin of your own: a project that builds, with a test that passes.
+    New {
+        /// Its name: small letters, digits and _.
+        name: String,
+        /// What it is to do.
+        #[arg(long)]
+        kind: PluginKind,
+        /// What it is written in.
+        #[arg(long, default_value = "rust")]
+        lang: Language,
+        /// The folder of the project, which must not exist [default: NAME].
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// The SDK's folder, `plugins/sdk` of a checkout of orchestrator, which Rust projects depend on until it is published
+        /// [default: that of the checkout which this program or the current folder lies in].
+        #[arg(long)]
+        sdk: Option<PathBuf>,
+    },
+    /// Ask the plugins of a library everything that goes wrong in plugins. Runs the library.
+    #[command(after_help = CHECKS)]
+    Check {
+        /// The library.
+        library: PathBuf,
+        /// One of its plugins, by id or the last part of it [default: all].
+        #[arg(long)]
+        plugin: Option<String>,
+        /// Settings as a JSON object; what it leaves out has its default.
+        #[arg(long, value_name = "JSON", default_value = "{}")]
+        settings: String,
+        /// How many seconds a check may take.
+        #[arg(long, default_value_t = 10.0)]
+        timeout: f64,
+        /// Checks that are not asked.
+        #[arg(long, value_delimiter = ',', value_name = "CHECK")]
+        skip: Vec<String>,
     },
     /// Pin a library that was not shipped, as it is now, so that experiments may load it.
     Trust {
@@ -96,6 +136,49 @@ pub enum PluginCommand {
         #[arg(long, default_value = "plugins.lock")]
         lock: PathBuf,
     },
+    /// Load a library that you are writing as it is, unpinned, in every run, until `trust` pins it. Every run says so.
+    Dev {
+        /// The library.
+        library: PathBuf,
+        /// The lock file: the one beside the experiment is read.
+        #[arg(long, default_value = "plugins.lock")]
+        lock: PathBuf,
+        /// No longer: runs refuse it until it is pinned.
+        #[arg(long)]
+        off: bool,
+    },
+    /// One check, in a process of its own.
+    #[command(hide = true)]
+    Probe {
+        /// What is asked.
+        question: String,
+        /// The file of the answer.
+        answer: PathBuf,
+    },
+}
+
+const CHECKS: &str = "\
+Each check of each plugin is a child process: a crash or a hang is a finding. Checks: load, description, create, empty, huge, \
+odd, determinism, threads, seeds, gradient, canaries, cancellation, errors, thread_leak, memory_leak; `--json` lists them with \
+what they found. Saving and loading of state is not checked: the interface has no orch.state/1 yet. Nor is it checked that a \
+sampler never proposes a known positive: only its tests can know what it should propose.
+
+Exit code 4 if a check failed.";
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum PluginKind {
+    Sampler,
+    Selector,
+    Augmenter,
+    Filter,
+    Loss,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Language {
+    Rust,
+    C,
+    Cpp,
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,8 +14,8 @@ use orchestrator_engine::{Error, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand, PluginCommand};
-use crate::show;
+use crate::args::{Args, Command, ModelCommand};
+use crate::{plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -41,7 +41,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             }
             Ok(())
         }
-        Command::Plugin { command } => plugin(command, json),
+        Command::Plugin { command } => plugin::run(command, json),
         Command::Model {
             command: ModelCommand::Encode { model },
         } => encode(&model),
@@ -57,13 +57,13 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
     }
 }
 
-fn internal(what: &str, error: &dyn std::fmt::Display) -> Diagnostics {
+pub fn internal(what: &str, error: &dyn std::fmt::Display) -> Diagnostics {
     Diagnostic::new(Kind::Internal, what)
         .note(error.to_string())
         .into()
 }
 
-fn executable_folder() -> Result<PathBuf, Diagnostics> {
+pub fn executable_folder() -> Result<PathBuf, Diagnostics> {
     let path =
         std::env::current_exe().map_err(|error| internal("cannot find the executable", &error))?;
     // Through a link in a folder of the PATH, the libraries lie where the executable lies.
@@ -72,7 +72,7 @@ fn executable_folder() -> Result<PathBuf, Diagnostics> {
 }
 
 /// The search path: beside the executable, then the experiment's, then ORCHESTRATOR_PLUGIN_PATH.
-fn search_path(
+pub fn search_path(
     experiment: &[PathBuf],
     lock: PathBuf,
     copies: PathBuf,
@@ -89,15 +89,24 @@ fn search_path(
     })
 }
 
-fn load_host(path: &SearchPath) -> Result<Host, Diagnostics> {
+/// Loads the plugins, and says loudly which of them nobody has pinned.
+pub fn load_host(path: &SearchPath, json: bool) -> Result<Host, Diagnostics> {
+    let host = load_host_quietly(path)?;
+    for (file, hash) in host.under_development() {
+        show::under_development(file, hash, &path.lock, json);
+    }
+    Ok(host)
+}
+
+fn load_host_quietly(path: &SearchPath) -> Result<Host, Diagnostics> {
     Host::load(path).map_err(|error| Error::from(error).into_diagnostics())
 }
 
 /// A folder for copies of libraries that are only looked at; removed at the end.
-struct Scratch(PathBuf);
+pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(std::env::temp_dir().join(format!("orchestrator-{}", std::process::id())))
     }
 }
@@ -158,11 +167,10 @@ fn begin(
     let lock = lock_beside(path);
     // Compiled with copies in a scratch folder first: a run folder is made only for an experiment that can run.
     let scratch = Scratch::new();
-    let host = load_host(&search_path(
-        &source.plugins(),
-        lock.clone(),
-        scratch.0.clone(),
-    )?)?;
+    let host = load_host(
+        &search_path(&source.plugins(), lock.clone(), scratch.0.clone())?,
+        json,
+    )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
     let (plan, inputs) =
@@ -173,6 +181,7 @@ fn begin(
     let yaml = source.to_yaml(&experiment.files);
     let run =
         Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
+    let in_plan = host.under_development().to_vec();
     drop(host);
     // With its pins, the run's own experiment.yaml can be run again.
     if lock.is_file() {
@@ -184,11 +193,22 @@ fn begin(
             .note(error.to_string())
         })?;
     }
-    let host = load_host(&search_path(
+    let host = load_host_quietly(&search_path(
         &experiment.plugins,
         lock,
         folder.join("plugins"),
     )?)?;
+    if host.under_development() != in_plan {
+        return Err(Diagnostic::new(
+            Kind::Plugin,
+            "a library under development was built again while the run began",
+        )
+        .help(format!(
+            "remove `{}` and start the run again",
+            folder.display()
+        ))
+        .into());
+    }
     go(run, &host, began, json, quiet, |error| {
         placed(error, &source, &experiment)
     })
@@ -197,11 +217,10 @@ fn begin(
 fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let began = Instant::now();
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
-    let host = load_host(&search_path(
-        &origin.plugins,
-        origin.lock,
-        folder.join("plugins"),
-    )?)?;
+    let host = load_host(
+        &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
+        json,
+    )?;
     let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
     go(run, &host, began, json, quiet, Error::into_diagnostics)
 }
@@ -272,11 +291,10 @@ fn answers_folder() -> Option<PathBuf> {
 fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     let source = load(path, set)?;
     let scratch = Scratch::new();
-    let host = load_host(&search_path(
-        &source.plugins(),
-        lock_beside(path),
-        scratch.0.clone(),
-    )?)?;
+    let host = load_host(
+        &search_path(&source.plugins(), lock_beside(path), scratch.0.clone())?,
+        json,
+    )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
     let (plan, _) =
@@ -294,11 +312,10 @@ fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
 
 fn schema() -> Result<(), Diagnostics> {
     let scratch = Scratch::new();
-    let host = load_host(&search_path(
-        &[],
-        PathBuf::from("plugins.lock"),
-        scratch.0.clone(),
-    )?)?;
+    let host = load_host(
+        &search_path(&[], PathBuf::from("plugins.lock"), scratch.0.clone())?,
+        false,
+    )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let schema = orchestrator_config::schema(&infos);
     show::out(&format!("{schema:#}\n"));
@@ -332,144 +349,4 @@ fn encode(model: &Path) -> Result<(), Diagnostics> {
         show::out(&format!("{}\n", json!(encoder.encode(&tokens))));
     }
     Ok(())
-}
-
-fn plugin(command: PluginCommand, json: bool) -> Result<(), Diagnostics> {
-    let scratch = Scratch::new();
-    let lock = std::path::absolute("plugins.lock").unwrap_or_else(|_| "plugins.lock".into());
-    let load = || load_host(&search_path(&[], lock, scratch.0.clone())?);
-    match command {
-        PluginCommand::List => {
-            let host = load()?;
-            if json {
-                let all: Vec<&PluginInfo> = host.plugins().collect();
-                show::out(&format!("{}\n", json!(all)));
-                return Ok(());
-            }
-            let mut infos: Vec<&PluginInfo> = host.plugins().collect();
-            infos.sort_by_key(|info| (info.kind, info.id.clone()));
-            let width = infos
-                .iter()
-                .map(|info| info.short().len())
-                .max()
-                .unwrap_or(0);
-            for info in infos {
-                let summary = first_sentence(&info.summary);
-                show::out(&format!(
-                    "{:<9} {:<width$}  {summary}\n",
-                    info.kind.name(),
-                    info.short()
-                ));
-            }
-            Ok(())
-        }
-        PluginCommand::Show { plugin } => {
-            let host = load()?;
-            let found: Vec<&PluginInfo> = host
-                .plugins()
-                .filter(|info| info.id == plugin || info.short() == plugin)
-                .collect();
-            if found.is_empty() {
-                let names: Vec<&str> = host.plugins().map(PluginInfo::short).collect();
-                let mut diagnostic =
-                    Diagnostic::new(Kind::Experiment, format!("there is no plugin `{plugin}`"));
-                if let Some(near) = orchestrator_diagnostics::nearest(&plugin, names) {
-                    diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-                }
-                for folder in host.looked_in() {
-                    diagnostic = diagnostic.note(format!("looked in {}", folder.display()));
-                }
-                return Err(diagnostic.into());
-            }
-            for info in found {
-                show::out(&if json {
-                    format!("{}\n", json!(info))
-                } else {
-                    describe(info)
-                });
-            }
-            Ok(())
-        }
-        PluginCommand::Trust { library, lock } => {
-            let hash = orchestrator_plugin_host::trust(&library, &lock)
-                .map_err(|error| Error::from(error).into_diagnostics())?;
-            if json {
-                show::out(&format!(
-                    "{}\n",
-                    json!({ "library": library, "sha256": hash, "lock": lock })
-                ));
-            } else {
-                show::out(&format!(
-                    "pinned {} ({hash}) in {}\n",
-                    library.display(),
-                    lock.display()
-                ));
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Up to the first full stop that a capital letter follows.
-fn first_sentence(text: &str) -> &str {
-    let ends = text.match_indices(". ").map(|(place, _)| place);
-    let end = ends
-        .into_iter()
-        .find(|place| text[place + 2..].starts_with(char::is_uppercase));
-    end.map_or(text, |place| &text[..place])
-}
-
-/// A plugin with its settings as a table.
-fn describe(info: &PluginInfo) -> String {
-    let mut text = format!(
-        "{} ({}) {}\n{}\n\nlicence  {}\nlibrary  {}\nsha256   {}\n",
-        info.id,
-        info.kind.name(),
-        info.version,
-        info.summary,
-        info.licence,
-        info.library.display(),
-        info.sha256
-    );
-    if !info.services.is_empty() {
-        text.push_str(&format!("services {}\n", info.services.join(", ")));
-    }
-    let mut settings = String::new();
-    describe_settings(&info.schema, "", &mut settings);
-    if settings.is_empty() {
-        text.push_str("\nno settings\n\n");
-    } else {
-        text.push_str(&format!("\nsettings\n{settings}\n"));
-    }
-    text
-}
-
-fn describe_settings(schema: &serde_json::Value, prefix: &str, out: &mut String) {
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .map(|keys| keys.iter().filter_map(|key| key.as_str()).collect())
-        .unwrap_or_default();
-    for (key, property) in schema["properties"].as_object().into_iter().flatten() {
-        let mut facts = vec![property["type"].as_str().unwrap_or("any").to_owned()];
-        for (name, word) in [
-            ("minimum", "at least"),
-            ("maximum", "at most"),
-            ("exclusiveMinimum", "above"),
-            ("exclusiveMaximum", "below"),
-            ("enum", "one of"),
-            ("default", "default"),
-        ] {
-            if let Some(value) = property.get(name) {
-                facts.push(format!("{word} {value}"));
-            }
-        }
-        if required.contains(&key.as_str()) {
-            facts.push("required".to_owned());
-        }
-        out.push_str(&format!("  {prefix}{key}  ({})\n", facts.join(", ")));
-        if let Some(description) = property["description"].as_str() {
-            out.push_str(&format!("      {description}\n"));
-        }
-        describe_settings(property, &format!("{prefix}{key}."), out);
-    }
 }

@@ -2,7 +2,9 @@
 //! environment.
 
 mod args;
+mod catalogue;
 mod commands;
+mod plugin;
 mod show;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,6 +34,30 @@ pub fn errors(diagnostics: &Diagnostics, json: bool) {
     } else {
         err(&diagnostics.render(color()));
     }
+}
+
+/// A library that is loaded as it is, by whoever last built it.
+pub fn under_development(library: &Path, sha256: &str, lock: &Path, json: bool) {
+    if json {
+        let value = serde_json::json!({ "warning": {
+            "message": "a library under development is loaded as it is now",
+            "library": library,
+            "sha256": sha256,
+        }});
+        err(&format!("{value}\n"));
+        return;
+    }
+    let (yellow, bold, off) = if color() {
+        ("\x1b[1;33m", "\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
+    err(&format!(
+        "{yellow}warning{off}: {bold}`{}` is under development: loaded as it is now, pinned by nobody{off}\n  = its SHA-256 is \
+         {sha256}\n  = help: when it is done: orchestrator plugin trust {0} --lock {1}\n",
+        library.display(),
+        lock.display()
+    ));
 }
 
 /// Progress on standard error: stage, rate, time left. Silent when that is not a terminal.

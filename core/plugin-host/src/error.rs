@@ -142,7 +142,8 @@ impl Error {
             Self::Descriptor { .. } => "report it to the plugin's author".into(),
             Self::Duplicate { .. } => "remove one of them from the search path".into(),
             Self::Untrusted { path, lock, .. } => format!(
-                "look where it is from, then pin it: orchestrator plugin trust {} --lock {}",
+                "look where it is from, then pin it: orchestrator plugin trust {0} --lock {1} (while you write it yourself: \
+                 orchestrator plugin dev {0} --lock {1})",
                 path.display(),
                 lock.display()
             ),

@@ -8,6 +8,7 @@ mod error;
 mod instance;
 mod library;
 mod linalg;
+pub mod probe;
 mod search_path;
 mod services;
 mod table;
@@ -25,4 +26,4 @@ pub use services::{
     ChatEndpoint, CurrentModel, Files, Lexical, NamedModels, Progress, Services, TopicModel,
 };
 pub use table::Table;
-pub use trust::trust;
+pub use trust::{develop, end_development, trust};

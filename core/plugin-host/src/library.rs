@@ -65,6 +65,8 @@ pub struct PluginInfo {
     pub services: Vec<String>,
     /// Equal seed and input give equal output.
     pub deterministic: bool,
+    /// One instance may be called from several threads at once.
+    pub concurrent: bool,
     /// The file it is from.
     pub library: PathBuf,
     /// SHA-256 of that file.
@@ -116,8 +118,8 @@ pub(crate) enum Ability {
 /// A plugin that can be instantiated.
 pub struct Plugin {
     info: PluginInfo,
-    entry: Arc<Entry>,
-    ability: Ability,
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) ability: Ability,
 }
 
 impl Plugin {
@@ -342,6 +344,7 @@ unsafe fn info(raw: &abi::Descriptor, index: u32) -> Result<PluginInfo, String> 
         schema,
         services,
         deterministic: raw.flags & abi::flag::DETERMINISTIC != 0,
+        concurrent: raw.flags & abi::flag::CONCURRENT != 0,
         library: PathBuf::new(),
         sha256: String::new(),
         id,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::library::{self, Kind, Plugin, PluginInfo};
-use crate::trust;
+use crate::trust::{self, Standing};
 
 /// The libraries that come with the product, beside its executable.
 const SHIPPED: [&str; 4] = [
@@ -32,6 +32,7 @@ pub struct SearchPath {
 pub struct Host {
     plugins: Vec<Plugin>,
     looked_in: Vec<PathBuf>,
+    under_development: Vec<(PathBuf, String)>,
 }
 
 fn is_library(path: &Path) -> bool {
@@ -90,14 +91,15 @@ impl Host {
         }
         let mut seen = BTreeSet::new();
         let mut plugins: Vec<Plugin> = Vec::new();
+        let mut under_development = Vec::new();
         for (file, trusted) in libraries {
             let bytes = trust::read(&file)?;
             let hash = trust::sha256(&bytes);
             if !seen.insert(hash.clone()) {
                 continue;
             }
-            if !trusted {
-                trust::check(&file, &hash, &path.lock)?;
+            if !trusted && trust::check(&file, &hash, &path.lock)? == Standing::Development {
+                under_development.push((file.clone(), hash.clone()));
             }
             let copy = copy_of(&file, &hash, &bytes, &path.copies)?;
             for plugin in library::open(&file, &copy, &hash)? {
@@ -111,7 +113,11 @@ impl Host {
                 plugins.push(plugin);
             }
         }
-        Ok(Self { plugins, looked_in })
+        Ok(Self {
+            plugins,
+            looked_in,
+            under_development,
+        })
     }
 
     /// Every plugin, in the order found.
@@ -123,6 +129,12 @@ impl Host {
     #[must_use]
     pub fn looked_in(&self) -> &[PathBuf] {
         &self.looked_in
+    }
+
+    /// The libraries that were loaded as they are because the lock file says they are being written, each with its hash.
+    #[must_use]
+    pub fn under_development(&self) -> &[(PathBuf, String)] {
+        &self.under_development
     }
 
     /// The plugin of a kind with that id, or with that last part of its id if only one has it.

@@ -1,4 +1,5 @@
-//! `plugins.lock`: which libraries that were not shipped may be loaded, by SHA-256.
+//! `plugins.lock`: which libraries that were not shipped may be loaded: as they were when they were pinned (by SHA-256), or,
+//! under development, as they are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,19 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     })
 }
 
-/// The pins of a lock file: absolute path to hash. A missing file has none.
+/// What the lock file says in place of a hash of a library that is being written.
+const DEVELOPMENT: &str = "dev";
+
+/// Why a library may be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the file that was pinned.
+    Pinned,
+    /// Whatever it is, its author is at work on it: everybody is to be told.
+    Development,
+}
+
+/// The lines of a lock file: absolute path to hash, or to [`DEVELOPMENT`]. A missing file has none.
 fn pins(lock: &Path) -> Result<BTreeMap<PathBuf, String>, Error> {
     if !lock.exists() {
         return Ok(BTreeMap::new());
@@ -35,9 +48,21 @@ fn pins(lock: &Path) -> Result<BTreeMap<PathBuf, String>, Error> {
     })
 }
 
+fn write(lock: &Path, pins: &BTreeMap<PathBuf, String>) -> Result<(), Error> {
+    let mut text = serde_json::to_string_pretty(pins).unwrap_or_default();
+    text.push('\n');
+    std::fs::write(lock, text).map_err(|error| Error::Unwritable {
+        what: "cannot write",
+        path: lock.to_owned(),
+        why: error.to_string(),
+    })
+}
+
+/// The path a library has in a lock file, if it is there or not.
 fn absolute(library: &Path) -> PathBuf {
     library
         .canonicalize()
+        .or_else(|_| std::path::absolute(library))
         .unwrap_or_else(|_| library.to_owned())
 }
 
@@ -49,20 +74,43 @@ pub fn trust(library: &Path, lock: &Path) -> Result<String, Error> {
     let hash = sha256(&read(library)?);
     let mut pins = pins(lock)?;
     pins.insert(absolute(library), hash.clone());
-    let mut text = serde_json::to_string_pretty(&pins).unwrap_or_default();
-    text.push('\n');
-    std::fs::write(lock, text).map_err(|error| Error::Unwritable {
-        what: "cannot write",
-        path: lock.to_owned(),
-        why: error.to_string(),
-    })?;
+    write(lock, &pins)?;
     Ok(hash)
 }
 
-/// Whether the lock file pins `library` with `hash`.
-pub(crate) fn check(library: &Path, hash: &str, lock: &Path) -> Result<(), Error> {
+/// Marks `library` in the lock file `lock` as under development: until it is pinned, it is loaded as it is then. Gives its
+/// hash as it is now.
+///
+/// # Errors
+/// If either file cannot be read or written.
+pub fn develop(library: &Path, lock: &Path) -> Result<String, Error> {
+    let hash = sha256(&read(library)?);
+    let mut pins = pins(lock)?;
+    pins.insert(absolute(library), DEVELOPMENT.to_owned());
+    write(lock, &pins)?;
+    Ok(hash)
+}
+
+/// Takes the mark of [`develop`] away: `library`, which may be gone, is then as untrusted as any. `false` if it had none.
+///
+/// # Errors
+/// If the lock file cannot be read or written.
+pub fn end_development(library: &Path, lock: &Path) -> Result<bool, Error> {
+    let mut pins = pins(lock)?;
+    let file = absolute(library);
+    if pins.get(&file).is_none_or(|pin| pin != DEVELOPMENT) {
+        return Ok(false);
+    }
+    pins.remove(&file);
+    write(lock, &pins)?;
+    Ok(true)
+}
+
+/// Whether the lock file lets `library`, whose hash is `hash`, be loaded, and why.
+pub(crate) fn check(library: &Path, hash: &str, lock: &Path) -> Result<Standing, Error> {
     let why = match pins(lock)?.get(&absolute(library)) {
-        Some(pinned) if pinned == hash => return Ok(()),
+        Some(pinned) if pinned == hash => return Ok(Standing::Pinned),
+        Some(pinned) if pinned == DEVELOPMENT => return Ok(Standing::Development),
         Some(pinned) => format!("it has changed since it was pinned (pinned {pinned}, now {hash})"),
         None => format!(
             "`{}` does not pin it (its SHA-256 is {hash})",

@@ -247,7 +247,7 @@ impl Sink<'_> {
         }
     }
 
-    /// Adds `n` to a counter the report shows: "asked", "found", "dropped: <why>".
+    /// Adds `n` to a counter the report shows: "asked", "found", "dropped: and why".
     pub fn count(&mut self, what: &str, n: usize) {
         // SAFETY: the host's function; `what` outlives the call.
         unsafe { (self.raw.count)(self.raw, abi::Str::new(what), n as u64) }
