@@ -615,6 +615,12 @@ fn row_24_three_rounds_ask_and_train_on_the_answers() {
         "SELECT count(*) FROM annotation a JOIN sample s ON s.anchor = a.anchor AND s.document = a.document
          JOIN use u ON u.sample = s.id WHERE u.tick > a.tick",
     );
+    ran.none(
+        "uses as a negative of what was found relevant",
+        "SELECT count(*) FROM annotation a JOIN sample s ON s.anchor = a.anchor AND s.document = a.document
+         JOIN use u ON u.sample = s.id AND u.tick > a.tick
+         WHERE a.relevant AND s.role = 'negative' AND s.parent IS NULL AND s.tick < a.tick",
+    );
 }
 
 #[test]

@@ -103,8 +103,8 @@ impl Driver<'_> {
             self.judge(step, moment, first)?;
         }
         let relevant = knowledge.relevant(self.data);
-        if let Occasion::Round { .. } = occasion {
-            self.drop_revealed(&relevant)?;
+        if let Occasion::Round { number, first } = occasion {
+            self.drop_revealed(number, first)?;
         }
         let last = self.score(model, &index, &occasion.name(), &relevant)?;
         let mut pool = Pool::load(&self.store, last, self.data, &model.encoder, relevant)?;
@@ -284,21 +284,27 @@ impl Driver<'_> {
         Ok(self.store.samples_since(first, number - 1)?)
     }
 
-    /// What an annotator called relevant cannot stay a negative.
-    fn drop_revealed(&mut self, relevant: &BTreeMap<usize, BTreeSet<usize>>) -> Result<(), Error> {
+    /// What an annotator called relevant in this round, which began at tick `first`, cannot stay a negative. What a sampler
+    /// made of the document knowing that it is relevant stays: sentences that are no evidence.
+    fn drop_revealed(&mut self, round: usize, first: u32) -> Result<(), Error> {
         let Some(number) = self.begin()? else {
             return Ok(());
         };
+        let revealed: BTreeSet<(usize, usize)> = self
+            .store
+            .annotated()?
+            .into_iter()
+            .filter(|(of, _, _, relevant)| *of == round && *relevant)
+            .map(|(_, anchor, document, _)| (anchor, document))
+            .collect();
         let views = self.store.samples(number - 1)?;
         let wrong: Vec<&SampleView> = views
             .iter()
-            .filter(|view| view.kept && view.role == Role::Negative && view.parent.is_none())
+            .filter(|view| view.kept && view.tick < first)
+            .filter(|view| view.role == Role::Negative && view.parent.is_none())
             .filter(|view| {
-                view.document.is_some_and(|document| {
-                    relevant
-                        .get(&view.anchor)
-                        .is_some_and(|known| known.contains(&document))
-                })
+                let pair = |document| revealed.contains(&(view.anchor, document));
+                view.document.is_some_and(pair)
             })
             .collect();
         self.write(number, "judge", "revealed_positive", |tick| {

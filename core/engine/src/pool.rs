@@ -35,6 +35,8 @@ pub(crate) struct Pool {
     pub anchor_text: BTreeMap<usize, usize>,
     /// Anchor number to the normal forms of its positives' texts.
     positive_texts: BTreeMap<usize, BTreeSet<usize>>,
+    /// Anchor number to the texts that are its negatives.
+    negative_texts: BTreeMap<usize, BTreeSet<usize>>,
     /// Anchor number to its known relevant documents.
     relevant: BTreeMap<usize, BTreeSet<usize>>,
     pub teacher: Option<Teaching>,
@@ -105,15 +107,20 @@ impl Pool {
             })
             .collect();
         let mut positive_texts: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        let mut negative_texts: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for sample in &samples {
             if sample.view.parent.is_none() {
                 texts[sample.text].documents.extend(sample.view.document);
             }
+            let anchor = sample.view.anchor;
             if sample.view.role == Role::Positive {
-                positive_texts
-                    .entry(sample.view.anchor)
+                let of_anchor = positive_texts.entry(anchor).or_default();
+                of_anchor.insert(texts[sample.text].normal);
+            } else {
+                negative_texts
+                    .entry(anchor)
                     .or_default()
-                    .insert(texts[sample.text].normal);
+                    .insert(sample.text);
             }
         }
         Ok(Self {
@@ -121,6 +128,7 @@ impl Pool {
             texts,
             anchor_text,
             positive_texts,
+            negative_texts,
             relevant,
             teacher: None,
         })
@@ -152,17 +160,51 @@ impl Pool {
         });
     }
 
-    /// Whether a text is a known positive of an anchor, by its document or by its words.
+    /// Whether a text is a known positive of an anchor, by its words or by its document. A passage of a relevant document
+    /// that was made a negative of the anchor (a sentence that is no evidence) is what it was made.
     pub fn knows_relevant(&self, anchor: usize, text: usize) -> bool {
+        let is_negative = |of_anchor: &BTreeSet<usize>| of_anchor.contains(&text);
+        let made_negative = self.negative_texts.get(&anchor).is_some_and(is_negative);
         let text = &self.texts[text];
         let by_words = |known: &BTreeSet<usize>| known.contains(&text.normal);
         let by_document = |known: &BTreeSet<usize>| !known.is_disjoint(&text.documents);
         self.positive_texts.get(&anchor).is_some_and(by_words)
-            || self.relevant.get(&anchor).is_some_and(by_document)
+            || !made_negative && self.relevant.get(&anchor).is_some_and(by_document)
     }
 
     /// Places of the samples of a role, in order.
     pub fn of_role(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
         (0..self.samples.len()).filter(move |place| self.samples[*place].view.role == role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passage_of_a_relevant_document_is_relevant_unless_it_was_made_a_negative() {
+        let text = |normal| PoolText {
+            tokens: Tokens::new(),
+            normal,
+            documents: BTreeSet::from([7]),
+        };
+        // Texts 0 the evidence, 1 another sentence, 2 the whole document: all of document 7.
+        let pool = Pool {
+            samples: Vec::new(),
+            texts: vec![text(0), text(1), text(2)],
+            anchor_text: BTreeMap::new(),
+            positive_texts: BTreeMap::from([(3, BTreeSet::from([0]))]),
+            negative_texts: BTreeMap::from([(3, BTreeSet::from([0, 1]))]),
+            relevant: BTreeMap::from([(3, BTreeSet::from([7]))]),
+            teacher: None,
+        };
+        assert!(
+            pool.knows_relevant(3, 0),
+            "by its words, whatever else it was made"
+        );
+        assert!(!pool.knows_relevant(3, 1), "made a negative");
+        assert!(pool.knows_relevant(3, 2), "by its document");
+        assert!(!pool.knows_relevant(4, 2), "another anchor");
     }
 }
