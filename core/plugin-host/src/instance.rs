@@ -9,6 +9,7 @@ use orchestrator_plugin_abi as abi;
 
 use crate::call::{self, Context};
 use crate::error::Error;
+use crate::guarded::{Guarded, Word};
 use crate::library::{Ability, Entry};
 use crate::table::Table;
 
@@ -172,6 +173,16 @@ impl Instance {
         }
     }
 
+    /// What was written into a buffer, if nothing was written beside it: that says more than the status of the call.
+    fn open<T: Word>(
+        &self,
+        call: &'static str,
+        buffer: Guarded<T>,
+        name: &str,
+    ) -> Result<Vec<T>, Error> {
+        buffer.open(name).map_err(|what| self.violation(call, what))
+    }
+
     fn lacks(&self, call: &'static str) -> Error {
         self.violation(call, "it has no such ability")
     }
@@ -287,7 +298,7 @@ impl Instance {
             return Err(self.lacks("judge"));
         };
         let n = samples.rows();
-        let (mut keep, mut score) = (vec![1u8; n], vec![f32::NAN; n]);
+        let (mut keep, mut score) = (Guarded::new(n, 1u8), Guarded::new(n, f32::NAN));
         let reasons = Reasons {
             texts: RefCell::new(vec![String::new(); n]),
             refused: RefCell::default(),
@@ -308,6 +319,8 @@ impl Instance {
         if let Some(refused) = reasons.refused.take() {
             return Err(self.violation("judge", refused));
         }
+        let keep = self.open("judge", keep, "keep")?;
+        let score = self.open("judge", score, "score")?;
         result?;
         keep.into_iter()
             .zip(score)
@@ -348,8 +361,8 @@ impl Instance {
             return Err(self.lacks("select"));
         };
         let budget = budget.min(pool.rows());
-        let (mut chosen, mut n) = (vec![u64::MAX; budget], 0u64);
-        call::run(&self.name, "select", context, |call| {
+        let (mut chosen, mut n) = (Guarded::new(budget, u64::MAX), 0u64);
+        let result = call::run(&self.name, "select", context, |call| {
             // SAFETY: the plugin's function with its instance; `chosen` has `budget` places.
             unsafe {
                 function(
@@ -361,7 +374,9 @@ impl Instance {
                     &raw mut n,
                 )
             }
-        })?;
+        });
+        let mut chosen = self.open("select", chosen, "chosen")?;
+        result?;
         if n > budget as u64 {
             return Err(self.violation(
                 "select",
@@ -467,8 +482,8 @@ impl Instance {
             negative_rows: batch.negative_rows.as_ptr(),
             known_relevant: batch.known_relevant.as_ptr(),
         };
-        let (mut row_loss, mut gradient) =
-            (vec![f32::NAN; rows], vec![0.0f32; batch.embeddings.len()]);
+        let mut row_loss = Guarded::new(rows, f32::NAN);
+        let mut gradient = Guarded::new(batch.embeddings.len(), 0.0f32);
         let mut out = abi::LossOut {
             struct_size: size_of::<abi::LossOut>() as u32,
             reserved: 0,
@@ -476,10 +491,13 @@ impl Instance {
             row_loss: row_loss.as_mut_ptr(),
             gradient: gradient.as_mut_ptr(),
         };
-        call::run(&self.name, "forward", context, |call| {
+        let result = call::run(&self.name, "forward", context, |call| {
             // SAFETY: the plugin's function with its instance; the outputs have the shapes the header gives.
             unsafe { function(self.raw, call, &raw const raw, &raw mut out) }
-        })?;
+        });
+        let row_loss = self.open("forward", row_loss, "row_loss")?;
+        let gradient = self.open("forward", gradient, "gradient")?;
+        result?;
         if !out.loss.is_finite() {
             return Err(self.violation("forward", format!("the loss is {}", out.loss)));
         }

@@ -5,6 +5,7 @@
 mod call;
 mod combine;
 mod error;
+mod guarded;
 mod instance;
 mod library;
 mod linalg;
