@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::Context;
 use crate::error::Error;
-use crate::instance::{Batch, Instance};
+use crate::batch::Batch;
+use crate::instance::Instance;
 use crate::linalg::dot;
 
 /// A loss with its weight.

@@ -49,27 +49,36 @@ impl<T: Word> Guarded<T> {
         Self { words, len }
     }
 
+    /// A buffer of these values.
+    pub fn of(values: &[T]) -> Self {
+        let mut buffer = Self::new(values.len(), T::GUARD);
+        buffer.words[Self::AROUND..Self::AROUND + values.len()].copy_from_slice(values);
+        buffer
+    }
+
     /// Its first value, to be handed out: valid for `len` values until the buffer is moved out of.
     pub fn as_mut_ptr(&mut self) -> *mut T {
         self.words[Self::AROUND..].as_mut_ptr()
     }
 
-    /// The values; or what was done to the guards, `name` being what the buffer is called.
+    /// The values; or which place it wrote that is none of them, `name` being what the buffer is called.
     pub fn open(mut self, name: &str) -> Result<Vec<T>, String> {
-        let (before, rest) = self.words.split_at(Self::AROUND);
-        let behind = &rest[self.len..];
-        if !before.iter().all(|word| word.is_guard()) {
-            return Err(format!("it wrote before the beginning of `{name}`"));
-        }
-        if let Some(place) = behind.iter().position(|word| !word.is_guard()) {
+        let around = Self::AROUND;
+        let inside = around..around + self.len;
+        let wrong = self
+            .words
+            .iter()
+            .enumerate()
+            .position(|(place, word)| !inside.contains(&place) && !word.is_guard());
+        if let Some(place) = wrong {
             return Err(format!(
-                "it wrote past the end of `{name}`: place {} of {}",
-                self.len + place,
+                "it wrote {name}[{}], of {} places",
+                place as i64 - around as i64,
                 self.len
             ));
         }
-        self.words.truncate(Self::AROUND + self.len);
-        self.words.drain(..Self::AROUND);
+        self.words.truncate(around + self.len);
+        self.words.drain(..around);
         Ok(self.words)
     }
 }
@@ -83,12 +92,9 @@ mod tests {
         for (place, said) in [
             (0, None),
             (2, None),
-            (3, Some("it wrote past the end of `gradient`: place 3 of 3")),
-            (
-                700,
-                Some("it wrote past the end of `gradient`: place 700 of 3"),
-            ),
-            (-1, Some("it wrote before the beginning of `gradient`")),
+            (3, Some("it wrote gradient[3], of 3 places")),
+            (700, Some("it wrote gradient[700], of 3 places")),
+            (-1, Some("it wrote gradient[-1], of 3 places")),
         ] {
             let mut buffer = Guarded::new(3, 0.0f32);
             // SAFETY: within the guards.
