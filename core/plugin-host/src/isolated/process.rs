@@ -61,21 +61,25 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> 
     }
 }
 
+/// The exit code of a child that has lost the run.
+const UNREACHABLE: libc::c_int = 113;
+
 /// How a process ended, for people.
 pub(crate) fn how(status: ExitStatus) -> String {
     let Some(signal) = status.signal() else {
         return match status.code() {
+            Some(UNREACHABLE) => "it closed the connection to the run".to_owned(),
             Some(code) => format!("it ended the process with exit code {code}"),
             None => "the process ended".to_owned(),
         };
     };
     let name = match signal {
-        libc::SIGABRT => "SIGABRT: it gave up, or memory ran out",
+        libc::SIGABRT => "SIGABRT: it gave up, or ran out of memory or stack",
         libc::SIGBUS => "SIGBUS: it touched memory that is not there",
         libc::SIGFPE => "SIGFPE: it divided by zero",
         libc::SIGILL => "SIGILL: it met an instruction that this machine does not have",
         libc::SIGKILL => "SIGKILL: somebody ended it, perhaps for want of memory",
-        libc::SIGSEGV => "SIGSEGV: it touched memory that is not its own, or its stack ran out",
+        libc::SIGSEGV => "SIGSEGV: it touched memory that is not its own",
         libc::SIGTERM => "SIGTERM: somebody ended it",
         _ => return format!("signal {signal}"),
     };
@@ -122,12 +126,10 @@ pub(crate) fn end_with(stream: &UnixStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// In the child: at once, without a word. There is nobody left to tell.
+/// In the child: at once, without a word. The run is gone, or cannot be reached.
 pub(crate) fn end_self() -> ! {
-    loop {
-        // SAFETY: a plain system call.
-        unsafe { libc::raise(libc::SIGKILL) };
-    }
+    // SAFETY: a plain system call. Nothing of the plugin's is run any more, not even what it wants done at the end.
+    unsafe { libc::_exit(UNREACHABLE) }
 }
 
 /// Whether something has come.
