@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Batch;
 use crate::call::Context;
 use crate::error::Error;
-use crate::batch::Batch;
 use crate::instance::Instance;
 use crate::linalg::dot;
 

@@ -69,6 +69,8 @@ pub struct PluginInfo {
     pub deterministic: bool,
     /// One instance may be called from several threads at once.
     pub concurrent: bool,
+    /// It came with the product.
+    pub shipped: bool,
     /// The file it is from.
     pub library: PathBuf,
     /// SHA-256 of that file.
@@ -241,11 +243,14 @@ fn declares(schema: &Value, pointer: &str) -> bool {
 pub(crate) fn opened(
     file: &Path,
     copy: &Path,
-    hash: &str,
+    (hash, shipped): (&str, bool),
     children: Option<&Arc<ChildCommand>>,
 ) -> Result<Vec<Plugin>, Error> {
     let plugin = |(info, functions)| Plugin {
-        info: placed(info, file, hash),
+        info: PluginInfo {
+            shipped,
+            ..placed(info, file, hash)
+        },
         copy: copy.to_owned(),
         children: children.cloned(),
         functions: OnceLock::from(Ok(functions)),
@@ -503,6 +508,7 @@ impl RawInfo {
             services,
             deterministic: self.flags & abi::flag::DETERMINISTIC != 0,
             concurrent: self.flags & abi::flag::CONCURRENT != 0,
+            shipped: false,
             library: PathBuf::new(),
             sha256: String::new(),
             id,

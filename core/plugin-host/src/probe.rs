@@ -31,7 +31,7 @@ pub fn open(file: &Path) -> Result<Vec<Plugin>, Error> {
         path: file.to_owned(),
         why: error.to_string(),
     })?;
-    library::opened(file, &place, &hash, None)
+    library::opened(file, &place, (&hash, false), None)
 }
 
 /// An instance that several threads may call at once, because its plugin says so.

@@ -111,7 +111,7 @@ impl Host {
             let copy = copy_of(&file, &hash, &bytes, &path.copies)?;
             let found = match &children {
                 Some(children) if !trusted => library::described(&file, &copy, &hash, children)?,
-                children => library::opened(&file, &copy, &hash, children.as_ref())?,
+                children => library::opened(&file, &copy, (&hash, trusted), children.as_ref())?,
             };
             for plugin in found {
                 if let Some(first) = plugins.iter().find(|one| one.info().id == plugin.info().id) {
