@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use orchestrator_tests::{experiment, fail, library, repository, run, small_experiment, succeed};
+use orchestrator_tests::{
+    c_library, experiment, fail, library, repository, run, small_experiment, succeed,
+};
 use sha2::{Digest as _, Sha256};
 
 /// (where in the experiment, what is put there, what the error says)
@@ -53,6 +55,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "    - explicit_negative\n",
         "    - bad_sampler: { how: parent }\n",
         &["parent 0"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: endless }\n",
+        &["it emitted more than ", " samples for the "],
     ),
     (
         "    - explicit_negative\n",
@@ -117,6 +124,148 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// What a library in C does. (where, what is put there, what the error says, whether that is so in the run's own process too)
+const WILD: &[(&str, &str, &str, bool)] = &[
+    (
+        SAMPLER,
+        "segfault",
+        "`wild_sampler` crashed in propose: signal 11 (SIGSEGV",
+        false,
+    ),
+    (
+        SAMPLER,
+        "abort",
+        "`wild_sampler` crashed in propose: signal 6 (SIGABRT",
+        false,
+    ),
+    (
+        SAMPLER,
+        "exit",
+        "crashed in propose: it ended the process with exit code 3",
+        false,
+    ),
+    (
+        SAMPLER,
+        "hang",
+        "`wild_sampler` took more than 2 s in propose, and was ended",
+        false,
+    ),
+    (
+        SAMPLER,
+        "memory",
+        "crashed in propose: signal 6 (SIGABRT",
+        false,
+    ),
+    (
+        SAMPLER,
+        "endless_and_deaf",
+        "`wild_sampler` took more than 2 s in propose",
+        false,
+    ),
+    (
+        SAMPLER,
+        "crash_in_create",
+        "`wild_sampler` crashed in create: signal 11",
+        false,
+    ),
+    (SAMPLER, "text", "a text that is not UTF-8", true),
+    (SAMPLER, "detail", "a detail that is not UTF-8", true),
+    (
+        SAMPLER,
+        "counters",
+        "it named more than 1000 counters",
+        true,
+    ),
+    (
+        SAMPLER,
+        "undeclared",
+        "the setting `/secret`, which its schema does not declare",
+        true,
+    ),
+    (
+        AUGMENTER,
+        "segfault",
+        "`wild_augmenter` crashed in augment: signal 11",
+        false,
+    ),
+    (
+        AUGMENTER,
+        "parent",
+        "`wild_augmenter` broke the interface in augment",
+        true,
+    ),
+    (
+        FILTER,
+        "segfault",
+        "`wild_filter` crashed in judge: signal 11",
+        false,
+    ),
+    (
+        FILTER,
+        "crash_in_prepare",
+        "`wild_filter` crashed in prepare: signal 11",
+        false,
+    ),
+    (FILTER, "past_keep", "it wrote keep[", true),
+    (FILTER, "before_keep", "it wrote keep[-1], of ", true),
+    (FILTER, "past_score", "it wrote score[", true),
+    (FILTER, "keep", "keep[0] is 2, neither 0 nor 1", true),
+    (
+        FILTER,
+        "reason",
+        "a reason for row 0 that is not UTF-8",
+        true,
+    ),
+    (FILTER, "reason_row", "it gave a reason for row", true),
+    (
+        LOSS,
+        "segfault",
+        "`wild_loss` crashed in forward: signal 11",
+        false,
+    ),
+    (
+        LOSS,
+        "crash_in_needs",
+        "`wild_loss` crashed in needs: signal 11",
+        false,
+    ),
+    (
+        LOSS,
+        "hang",
+        "`wild_loss` took more than 2 s in forward, and was ended",
+        false,
+    ),
+    (LOSS, "nan", "the loss is NaN", true),
+    (LOSS, "past_row_loss", "it wrote row_loss[", true),
+    (LOSS, "past_gradient", "it wrote gradient[", true),
+    (
+        LOSS,
+        "far_past_gradient",
+        "`wild_loss` crashed in forward: signal 11",
+        false,
+    ),
+    (
+        SELECTOR,
+        "segfault",
+        "`wild_selector` crashed in select: signal 11",
+        false,
+    ),
+    (SELECTOR, "many", "it chose 11 rows of a budget of 10", true),
+    (SELECTOR, "past_chosen", "it wrote chosen[", true),
+    (
+        SELECTOR,
+        "range",
+        "`wild_selector` broke the interface in select: it chose row",
+        true,
+    ),
+];
+
+const SAMPLER: &str = "    - explicit_negative\n=    - wild_sampler: { how: HOW }\n";
+const AUGMENTER: &str = "    - char_noise: {}\n=    - wild_augmenter: { how: HOW }\n";
+const FILTER: &str = "    - retracted\n=    - wild_filter: { how: HOW }\n";
+const LOSS: &str = "mnrl: {=wild_loss: { how: HOW,";
+const SELECTOR: &str = "select: margin=select: { wild_selector: { how: HOW } }";
+
 fn consistent(path: &Path) {
     let store = rusqlite::Connection::open(path).unwrap();
     let check: String = store
@@ -131,22 +280,71 @@ fn consistent(path: &Path) {
     assert_eq!(broken, 0);
 }
 
-#[test]
-fn every_violation_is_named_and_leaves_a_consistent_store() {
+/// Runs an experiment with a plugin of `bad` that ends it: the error names the plugin and says what it did, the store is
+/// whole, and `resume` goes on to where it ended.
+fn ends_well(bad: &Path, text: &str, isolation: &str, said: &[&str]) {
+    let folder = experiment(&format!(
+        "plugins: [\"{}\"]\n{isolation}{text}",
+        bad.display()
+    ));
+    let path = folder.path();
+    let _ = succeed(&["plugin", "trust", bad.to_str().unwrap()], path);
+    let shown = fail(&["run", "x.yaml", "--run-dir", "r"], path, 4);
+    for part in said {
+        assert!(shown.contains(part), "{isolation}{part} is not in\n{shown}");
+    }
+    consistent(&path.join("r/store.db"));
+    assert!(!path.join("r/report.html").exists(), "{isolation}{said:?}");
+    let again = fail(&["resume", "r"], path, 4);
+    assert!(again.contains(said[0]), "{isolation}{said:?}\n{again}");
+    consistent(&path.join("r/store.db"));
+}
+
+/// The shipped plugins stay where they are: only what was not shipped runs in a process of its own.
+const ISOLATED: &str = "isolation: { process: { timeout: 2, memory_mib: 256 } }\n";
+
+fn violations_end_well(isolation: &str) {
     let bad = library("orchestrator_misbehaving");
     for (from, to, said) in CASES {
         let text = small_experiment().replacen(from, to, 1);
         assert!(text.contains(to), "{from}");
-        let folder = experiment(&format!("plugins: [\"{}\"]\n{text}", bad.display()));
-        let path = folder.path();
-        let _ = succeed(&["plugin", "trust", bad.to_str().unwrap()], path);
-        let shown = fail(&["run", "x.yaml", "--run-dir", "r"], path, 4);
-        for part in *said {
-            assert!(shown.contains(part), "{to}: {part} is not in\n{shown}");
-        }
-        consistent(&path.join("r/store.db"));
-        assert!(!path.join("r/report.html").exists(), "{to}");
+        ends_well(&bad, &text, isolation, said);
     }
+}
+
+#[test]
+fn every_violation_is_named_and_leaves_a_consistent_store() {
+    violations_end_well("");
+}
+
+#[test]
+fn every_violation_is_named_and_leaves_a_consistent_store_in_a_process_of_its_own() {
+    violations_end_well(ISOLATED);
+}
+
+fn wild_plugins_end_well(isolation: &str) {
+    let folder = experiment("");
+    let source = std::fs::read_to_string(repository().join("tests/fixtures/misbehaving.c"));
+    let bad = c_library(folder.path(), "misbehaving", &source.unwrap(), &[]);
+    for (place, how, said, in_process_too) in WILD {
+        if isolation.is_empty() && !in_process_too {
+            continue;
+        }
+        let (from, to) = place.split_once('=').unwrap();
+        let text = small_experiment().replacen(from, &to.replace("HOW", how), 1);
+        assert!(text.contains(how), "{from}");
+        ends_well(&bad, &text, isolation, &[said]);
+    }
+}
+
+#[test]
+fn what_can_be_caught_of_a_wild_library_is_caught_in_process() {
+    wild_plugins_end_well("");
+}
+
+#[test]
+fn a_wild_library_is_contained_in_a_process_of_its_own() {
+    wild_plugins_end_well(ISOLATED);
 }
 
 #[test]

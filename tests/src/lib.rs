@@ -53,6 +53,26 @@ pub fn library(name: &str) -> PathBuf {
     ))
 }
 
+/// A library in C, compiled from `source` into `folder`.
+#[must_use]
+pub fn c_library(folder: &Path, name: &str, source: &str, flags: &[&str]) -> PathBuf {
+    let file = folder.join(format!("{name}.c"));
+    let library = folder.join(format!("{name}.{}", std::env::consts::DLL_EXTENSION));
+    std::fs::write(&file, source).unwrap();
+    let status = Command::new("cc")
+        .args(["-O1", "-shared", "-fPIC", "-I"])
+        .arg(repository().join("plugins/abi/include"))
+        .args(flags)
+        .arg(&file)
+        .arg("-o")
+        .arg(&library)
+        .arg("-lm")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} does not compile");
+    library
+}
+
 /// The command, as a user with an empty environment of ours would run it.
 #[must_use]
 pub fn orchestrator(arguments: &[&str], folder: &Path) -> Command {

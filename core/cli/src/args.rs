@@ -65,6 +65,9 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Run one plugin for a run that isolates it.
+    #[command(hide = true)]
+    PluginChild,
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.

@@ -15,7 +15,7 @@ use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand};
-use crate::{plugin, show};
+use crate::{isolation, plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -45,6 +45,9 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
         Command::Model {
             command: ModelCommand::Encode { model },
         } => encode(&model),
+        Command::PluginChild => {
+            orchestrator_plugin_host::serve().map_err(|error| Error::from(error).into_diagnostics())
+        }
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,
@@ -86,6 +89,7 @@ pub fn search_path(
         further,
         lock,
         copies,
+        children: Some(isolation::child_command()?),
     })
 }
 

@@ -4,6 +4,7 @@
 mod args;
 mod catalogue;
 mod commands;
+mod isolation;
 mod plugin;
 mod show;
 

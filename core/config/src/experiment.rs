@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use orchestrator_data::{Reading, Source};
-use orchestrator_plugin_host::{Kind, Truncation};
+use orchestrator_plugin_host::{Isolation, Kind, Truncation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +39,9 @@ pub struct Experiment {
     pub evaluate: Evaluate,
     /// Files that settings name: the setting's value to where the file lies.
     pub files: BTreeMap<String, PathBuf>,
+    /// The plugins that run in a process of their own, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub isolation: BTreeMap<String, Isolation>,
 }
 
 impl Experiment {

@@ -4,6 +4,7 @@
 
 mod experiment;
 mod expression;
+mod isolation;
 mod node;
 mod outside;
 mod read;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use orchestrator_data::Reading;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind as Problem};
-use orchestrator_plugin_host::{Kind, PluginInfo};
+use orchestrator_plugin_host::{Isolation, Kind, PluginInfo};
 use serde_json::{Map, Value};
 
 use crate::experiment::{
@@ -24,7 +24,7 @@ pub(crate) fn experiment(
     plugins: &[&PluginInfo],
     looked_in: &[PathBuf],
 ) -> Result<Experiment, Diagnostics> {
-    let reader = Reader {
+    let mut reader = Reader {
         plugins,
         looked_in,
         errors: RefCell::default(),
@@ -33,7 +33,15 @@ pub(crate) fn experiment(
         chat: root
             .get("chat")
             .is_some_and(|node| !matches!(node.data, Data::Null)),
+        isolation: Isolation::None,
+        isolated: RefCell::default(),
     };
+    let top = Fields {
+        node: root,
+        path: String::new(),
+    };
+    // What is wrong with it is told all the same, with the rest.
+    reader.isolation = reader.isolation(&top, Isolation::None).unwrap_or_default();
     let experiment = reader.experiment(root);
     Diagnostics::fail_if_any(reader.errors.take())?;
     experiment.ok_or_else(|| {
@@ -49,10 +57,11 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "name",
     "seed",
     "plugins",
+    "isolation",
     "data",
     "model",
     "models",
@@ -128,6 +137,7 @@ impl Reader<'_> {
             active_learning: active_learning?,
             evaluate: evaluate?,
             files: self.files.take(),
+            isolation: self.isolated.take(),
         })
     }
 

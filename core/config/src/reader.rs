@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use orchestrator_diagnostics::{Diagnostic, Kind as Problem, nearest};
-use orchestrator_plugin_host::PluginInfo;
+use orchestrator_plugin_host::{Isolation, PluginInfo};
 
 use crate::node::{Data, Node};
 
@@ -16,6 +16,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) names: RefCell<Vec<String>>,
     pub(crate) files: RefCell<BTreeMap<String, PathBuf>>,
     pub(crate) chat: bool,
+    /// Where plugins run that were not shipped and say nothing else.
+    pub(crate) isolation: Isolation,
+    /// Steps that run elsewhere than in the run's own process.
+    pub(crate) isolated: RefCell<BTreeMap<String, Isolation>>,
 }
 
 /// The keys of a group, each looked up once.

@@ -1,6 +1,6 @@
 //! The JSON Schema of an experiment, for editors: the loaded plugins' settings included.
 
-use orchestrator_plugin_host::{Kind, PluginInfo};
+use orchestrator_plugin_host::{Kind, Limits, PluginInfo};
 use serde_json::{Map, Value, json};
 
 /// The JSON Schema of an experiment file, with these plugins.
@@ -14,6 +14,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
         "path": described(&text, "The folder of corpus.jsonl and claims_NAME.jsonl."),
         "fields": { "type": "array", "items": { "enum": orchestrator_data::BUILTIN_FIELDS }, "description": "Of the built-in corpus; all if not given." },
     }));
+    let isolation = isolation();
     let steps =
         |kind: Kind, own: Value| json!({ "type": "array", "items": step(plugins, kind, &own) });
     json!({
@@ -26,6 +27,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             "name": described(&text, "Names the run folder."),
             "seed": described(&json!({ "type": "integer", "minimum": 0, "default": 13 }), "What every random choice is derived from."),
             "plugins": described(&json!({ "type": "array", "items": text }), "Plugin libraries, or folders of them, beside those shipped. Each must be pinned: orchestrator plugin trust FILE."),
+            "isolation": described(&isolation, "Where plugins run that were not shipped; each can say so itself."),
             "data": group(json!({
                 "corpus": corpus,
                 "other": described(&json!({ "type": "object", "additionalProperties": corpus }), "Other corpora by name, for samplers that look beyond."),
@@ -91,6 +93,15 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
     })
 }
 
+fn isolation() -> Value {
+    let defaults = Limits::default();
+    let limits = group(json!({
+        "timeout": { "type": "integer", "minimum": 1, "default": defaults.timeout, "description": "Seconds a call may take." },
+        "memory_mib": { "type": "integer", "minimum": 64, "default": defaults.memory_mib, "description": "MiB of memory it may ask for." },
+    }));
+    json!({ "oneOf": [ { "enum": ["none", "process"] }, group(json!({ "process": limits })) ] })
+}
+
 fn group(properties: Value) -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
 }
@@ -112,6 +123,10 @@ fn step(plugins: &[&PluginInfo], kind: Kind, own: &Value) -> Value {
             .and_then(Value::as_object_mut)
         {
             known.insert("as".to_owned(), json!({ "type": "string", "description": "A name of its own, where a plugin is given twice." }));
+            known.insert(
+                "isolation".to_owned(),
+                described(&isolation(), "In which process it runs."),
+            );
             for (key, value) in own.as_object().into_iter().flatten() {
                 known.insert(key.clone(), value.clone());
             }

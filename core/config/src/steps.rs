@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         {
             name = self.text(node, "as")?;
         }
-        for key in own {
+        for key in own.iter().chain(&["isolation"]) {
             settings.shift_remove(*key);
         }
         if self.names.borrow().contains(&name) {
@@ -110,6 +110,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.names.borrow_mut().push(name.clone());
+        self.isolate(&name, plugin, &fields)?;
         let asks = |service: &str| plugin.services.iter().any(|one| one == service);
         if asks(service::CHAT) && !self.chat {
             self.push(
@@ -198,7 +199,7 @@ impl<'a> Reader<'a> {
         own: &[&str],
     ) -> Option<Value> {
         let value = Value::Object(given);
-        let validator = match jsonschema::validator_for(&plugin.schema) {
+        let validator = match jsonschema::validator_for(&closed(&plugin.schema)) {
             Ok(validator) => validator,
             Err(error) => {
                 self.push(
@@ -251,7 +252,7 @@ impl<'a> Reader<'a> {
                     .unwrap_or_default();
                 if pointer.is_empty() {
                     known.extend(own);
-                    known.push("as");
+                    known.extend(["as", "isolation"]);
                 }
                 for unknown in unexpected {
                     let place = match &node.data {
@@ -263,7 +264,7 @@ impl<'a> Reader<'a> {
                     };
                     let help = nearest(unknown, known.iter().copied()).map_or_else(
                         || match known.as_slice() {
-                            ["as"] => "it has no settings".to_owned(),
+                            ["as", "isolation"] => "it has no settings".to_owned(),
                             known => format!("it has {}", known.join(", ")),
                         },
                         |near| format!("did you mean `{near}`?"),
@@ -344,6 +345,28 @@ pub(crate) fn name_of(item: &Node) -> Option<&str> {
         Data::Map(entries) => entries.first().map(|entry| entry.key.as_str()),
         _ => None,
     }
+}
+
+/// The schema that refuses settings it does not list, unless it says itself what to do with them: a setting that nobody
+/// declared is a typing error, and the plugin would never know.
+fn closed(schema: &Value) -> Value {
+    const OTHERWISE: [&str; 8] = [
+        "additionalProperties",
+        "unevaluatedProperties",
+        "patternProperties",
+        "$ref",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "if",
+    ];
+    let mut schema = schema.clone();
+    if let Some(map) = schema.as_object_mut()
+        && !OTHERWISE.iter().any(|key| map.contains_key(*key))
+    {
+        map.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    schema
 }
 
 /// `/margin/relative` of an instance is `/properties/margin/properties/relative` of its schema.

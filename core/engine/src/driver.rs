@@ -109,7 +109,9 @@ impl Driver<'_> {
             .find(kind, &step.plugin)
             .ok_or_else(|| Error::Changed(format!("the plugin `{}` is not there", step.plugin)))?;
         let seed = seed(self.experiment.seed, &step.name, &[]);
-        Ok(plugin.create(&step.name, &step.settings, seed)?)
+        let isolation = self.experiment.isolation.get(&step.name);
+        let isolation = isolation.copied().unwrap_or_default();
+        Ok(plugin.create_in(isolation, &step.name, &step.settings, seed)?)
     }
 
     pub(crate) fn go(&mut self) -> Result<(u64, String), Error> {

@@ -7,7 +7,7 @@ use orchestrator_config::{Chat, Experiment};
 use orchestrator_data::{Dataset, Document, Source};
 use orchestrator_diagnostics::{Diagnostic, Kind};
 use orchestrator_model::StaticEncoder;
-use orchestrator_plugin_host::{Files, Host, Kind as PluginKind, PluginInfo};
+use orchestrator_plugin_host::{Files, Host, Isolation, Kind as PluginKind, PluginInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::driver::sha256;
@@ -58,6 +58,9 @@ pub struct Origin {
     pub files: BTreeMap<String, PathBuf>,
     /// The endpoint.
     pub chat: Option<Chat>,
+    /// The plugins that run in a process of their own: that changes no result.
+    #[serde(default)]
+    pub isolation: BTreeMap<String, Isolation>,
     /// Further plugin libraries, absolute.
     pub plugins: Vec<PathBuf>,
     /// The lock file that pins them, absolute.
@@ -75,6 +78,7 @@ impl Origin {
             models: experiment.models.clone(),
             files: experiment.files.clone(),
             chat: experiment.chat.clone(),
+            isolation: experiment.isolation.clone(),
             plugins: experiment.plugins.clone(),
             lock,
         }
@@ -89,6 +93,7 @@ impl Origin {
         experiment.models.clone_from(&self.models);
         experiment.files.clone_from(&self.files);
         experiment.chat.clone_from(&self.chat);
+        experiment.isolation.clone_from(&self.isolation);
         experiment
     }
 
@@ -193,13 +198,14 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
     Ok((plan, inputs))
 }
 
-/// Where things lie is no part of the plan: the same run elsewhere has the same plan. See [`Origin`].
+/// Where things lie and run is no part of the plan: the same run elsewhere has the same plan. See [`Origin`].
 fn placeless(experiment: &Experiment) -> Experiment {
     fn shorten(path: &mut PathBuf) {
         *path = path.file_name().map(PathBuf::from).unwrap_or_default();
     }
     let mut placeless = experiment.clone();
     placeless.plugins.clear();
+    placeless.isolation.clear();
     let corpora =
         std::iter::once(&mut placeless.data.corpus).chain(placeless.data.other.values_mut());
     for source in corpora {

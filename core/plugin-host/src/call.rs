@@ -2,12 +2,11 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::sync::atomic::Ordering;
 
 use orchestrator_plugin_abi as abi;
 
 use crate::error::Error;
-use crate::services::{self, Services};
+use crate::services::{self, Lender, Services};
 
 /// What a call is given: where in training, which seed, which services.
 #[derive(Clone, Copy, Default)]
@@ -20,9 +19,33 @@ pub struct Context<'a> {
     pub services: Services<'a>,
 }
 
+/// A call as it is made: in the process of the run or in a child of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Calling<'a> {
+    pub step: u64,
+    pub seed: u64,
+    /// What is done for the plugin.
+    pub services: Services<'a>,
+    /// What is handed to it.
+    pub lender: &'a dyn Lender,
+}
+
+impl<'a> Calling<'a> {
+    /// Everything lent is there already.
+    pub fn here(context: &'a Context<'a>) -> Self {
+        Self {
+            step: context.step,
+            seed: context.seed,
+            services: context.services,
+            lender: &context.services,
+        }
+    }
+}
+
 /// Behind `orch_call.host` while the call runs.
 pub(crate) struct CallState<'a> {
     pub services: Services<'a>,
+    pub lender: &'a dyn Lender,
     said: RefCell<Option<(abi::Status, String, String)>>,
 }
 
@@ -40,18 +63,19 @@ pub(crate) unsafe fn state<'a>(call: *const abi::Call) -> Option<&'a CallState<'
 pub(crate) fn run(
     plugin: &str,
     what: &'static str,
-    context: &Context<'_>,
+    calling: Calling<'_>,
     function: impl FnOnce(*const abi::Call) -> abi::Status,
 ) -> Result<(), Error> {
     let state = CallState {
-        services: context.services,
+        services: calling.services,
+        lender: calling.lender,
         said: RefCell::new(None),
     };
     let call = abi::Call {
         struct_size: size_of::<abi::Call>() as u32,
         reserved: 0,
-        step: context.step,
-        seed: context.seed,
+        step: calling.step,
+        seed: calling.seed,
         host: std::ptr::from_ref(&state).cast::<c_void>().cast_mut(),
         set_error,
         is_cancelled,
@@ -114,8 +138,7 @@ unsafe extern "C" fn set_error(
 
 unsafe extern "C" fn is_cancelled(call: *const abi::Call) -> u8 {
     // SAFETY: a plugin hands back the call it was given.
-    let flag = unsafe { state(call) }.and_then(|state| state.services.cancelled);
-    u8::from(flag.is_some_and(|flag| flag.load(Ordering::Relaxed)))
+    u8::from(unsafe { state(call) }.is_some_and(|state| state.lender.is_cancelled()))
 }
 
 unsafe extern "C" fn progress(call: *const abi::Call, done: u64, total: u64, label: abi::Str) {

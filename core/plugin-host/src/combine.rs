@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::batch::Batch;
 use crate::call::Context;
 use crate::error::Error;
-use crate::instance::{Batch, Instance};
+use crate::instance::Instance;
 use crate::linalg::dot;
 
 /// A loss with its weight.

@@ -125,7 +125,38 @@ pub enum Error {
         /// Instance.
         plugin: String,
     },
+    /// Its process ended.
+    #[error("plugin `{plugin}` crashed in {call}: {how}")]
+    Crashed {
+        /// Instance.
+        plugin: String,
+        /// The function called.
+        call: &'static str,
+        /// The signal or the exit code.
+        how: String,
+    },
+    /// Its process was ended because it took too long.
+    #[error("plugin `{plugin}` took more than {seconds} s in {call}, and was ended")]
+    TimedOut {
+        /// Instance.
+        plugin: String,
+        /// The function called.
+        call: &'static str,
+        /// How long a call may take.
+        seconds: u64,
+    },
+    /// No process could be made for it.
+    #[error("plugin `{plugin}` cannot be run in a process of its own: {why}")]
+    Isolation {
+        /// Instance.
+        plugin: String,
+        /// What is in the way.
+        why: String,
+    },
 }
+
+const REPORT: &str = "the store is consistent up to the last completed tick; report it to the plugin's author, or leave the \
+                      plugin out";
 
 impl Error {
     /// What the user can do.
@@ -150,12 +181,16 @@ impl Error {
             Self::Unwritable { .. } => "check the path, its permissions and the space left".into(),
             Self::File { .. } => "check the path and its permissions".into(),
             Self::Config { .. } => "orchestrator plugin show ID lists the settings".into(),
-            Self::Failed { .. } | Self::Panicked { .. } | Self::Violation { .. } => {
-                "the store is consistent up to the last completed tick; report it to the plugin's author, or leave \
-                 the plugin out"
-                    .into()
-            }
+            Self::Failed { .. } | Self::Panicked { .. } | Self::Violation { .. } => REPORT.into(),
             Self::Cancelled { .. } => "resume the run".into(),
+            Self::Crashed { .. } => format!(
+                "{REPORT}; if it needs more memory: isolation: {{ process: {{ memory_mib: N }} }}"
+            ),
+            Self::TimedOut { seconds, .. } => format!(
+                "{REPORT}; if it needs more time: isolation: {{ process: {{ timeout: {} }} }}",
+                seconds.saturating_mul(10)
+            ),
+            Self::Isolation { .. } => "start the run again; if it stays so, run the plugin without `isolation: process`".into(),
         }
     }
 }

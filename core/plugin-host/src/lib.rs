@@ -2,22 +2,30 @@
 //! run, ours included. Trusts nothing that comes back: everything a plugin returns is checked before it is used. Never
 //! unloads a library.
 
+mod answers;
+mod batch;
 mod call;
 mod combine;
 mod error;
+mod guarded;
 mod instance;
+mod isolated;
 mod library;
 mod linalg;
+mod local;
 pub mod probe;
 mod search_path;
 mod services;
 mod table;
 mod trust;
 
+pub use answers::{Candidate, LossResult, Needs, Proposed, Role, Verdict};
+pub use batch::Batch;
 pub use call::Context;
 pub use combine::{LossSum, Truncation, WeightedLoss, combine};
 pub use error::Error;
-pub use instance::{Batch, Candidate, Instance, LossResult, Needs, Proposed, Role, Verdict};
+pub use instance::Instance;
+pub use isolated::{ChildCommand, Isolation, Limits, serve};
 pub use library::{Kind, Plugin, PluginInfo};
 pub use linalg::{dot, dots};
 pub use orchestrator_plugin_abi::service;

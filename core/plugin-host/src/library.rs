@@ -2,15 +2,17 @@
 
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use orchestrator_plugin_abi as abi;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::call::{self, Context};
+use crate::call::{Calling, Context};
 use crate::error::Error;
 use crate::instance::Instance;
+use crate::isolated::{self, ChildCommand, Isolation, Remote};
+use crate::local::Local;
 
 /// What a plugin does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,6 +69,8 @@ pub struct PluginInfo {
     pub deterministic: bool,
     /// One instance may be called from several threads at once.
     pub concurrent: bool,
+    /// It came with the product.
+    pub shipped: bool,
     /// The file it is from.
     pub library: PathBuf,
     /// SHA-256 of that file.
@@ -78,6 +82,13 @@ impl PluginInfo {
     #[must_use]
     pub fn short(&self) -> &str {
         self.id.rsplit('.').next().unwrap_or(&self.id)
+    }
+
+    /// Its descriptor's flags.
+    pub(crate) fn flags(&self) -> u32 {
+        let set = |flag, set| if set { flag } else { 0 };
+        set(abi::flag::DETERMINISTIC, self.deterministic)
+            | set(abi::flag::CONCURRENT, self.concurrent)
     }
 
     /// The place, among `all`, of the plugin of a kind with that id, or with that last part of its id if only one has it.
@@ -98,13 +109,6 @@ impl PluginInfo {
     }
 }
 
-/// The functions of a library. It is never unloaded, so they live as long as the process.
-pub(crate) struct Entry {
-    pub create:
-        unsafe extern "C" fn(*const abi::Call, abi::Str, abi::Str, *mut *mut c_void) -> abi::Status,
-    pub destroy: unsafe extern "C" fn(*mut c_void),
-}
-
 /// The vtable of an ability, checked to be complete.
 #[derive(Clone, Copy)]
 pub(crate) enum Ability {
@@ -115,11 +119,24 @@ pub(crate) enum Ability {
     Loss(&'static abi::Loss),
 }
 
+/// The functions of a plugin. Its library is never unloaded, so they live as long as the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Functions {
+    pub create:
+        unsafe extern "C" fn(*const abi::Call, abi::Str, abi::Str, *mut *mut c_void) -> abi::Status,
+    pub destroy: unsafe extern "C" fn(*mut c_void),
+    pub ability: Ability,
+}
+
 /// A plugin that can be instantiated.
 pub struct Plugin {
     info: PluginInfo,
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) ability: Ability,
+    /// The copy that is loaded.
+    copy: PathBuf,
+    /// How a process for it is started, if there can be one.
+    children: Option<Arc<ChildCommand>>,
+    /// Once its library is open in this process.
+    functions: OnceLock<Result<Functions, Error>>,
 }
 
 impl Plugin {
@@ -129,34 +146,151 @@ impl Plugin {
         &self.info
     }
 
-    /// Makes an instance, called `name` in messages, from settings its schema accepts.
+    /// Makes an instance in this process, called `name` in messages, from settings its schema accepts.
     ///
     /// # Errors
     /// If it refuses them.
     pub fn create(&self, name: &str, settings: &Value, seed: u64) -> Result<Instance, Error> {
-        let settings = settings.to_string();
-        let mut raw = std::ptr::null_mut();
-        let context = Context {
-            seed,
-            ..Context::default()
-        };
-        call::run(name, "create", &context, |call| {
-            // SAFETY: the library's function; the strings and the place for the instance outlive the call.
-            unsafe {
-                (self.entry.create)(
-                    call,
-                    abi::Str::new(&self.info.id),
-                    abi::Str::new(&settings),
-                    &raw mut raw,
-                )
+        self.create_in(Isolation::None, name, settings, seed)
+    }
+
+    /// Makes an instance, called `name` in messages, where `isolation` says.
+    ///
+    /// # Errors
+    /// If it refuses the settings, or there can be no process for it.
+    pub fn create_in(
+        &self,
+        isolation: Isolation,
+        name: &str,
+        settings: &Value,
+        seed: u64,
+    ) -> Result<Instance, Error> {
+        let id = &self.info.id;
+        let made = match isolation {
+            Isolation::None => {
+                let context = Context {
+                    seed,
+                    ..Context::default()
+                };
+                let calling = Calling::here(&context);
+                Local::create(name, self.functions()?, id, settings, calling)
+                    .map(|local| Instance::here(name, local))
             }
+            Isolation::Process(limits) => {
+                let command = self.children.as_deref().ok_or_else(|| Error::Isolation {
+                    plugin: name.to_owned(),
+                    why: "this program has not said how a process is started".to_owned(),
+                })?;
+                let files = (name, &*self.info.library, &*self.copy);
+                Remote::create(command, files, id, settings, seed, limits)
+                    .map(|remote| Instance::in_child(name, remote))
+            }
+        };
+        made.map_err(|error| self.about_declared_settings(error))
+    }
+
+    /// Nobody can give a setting that the schema does not have: a plugin that asks for one is at fault, not the experiment.
+    fn about_declared_settings(&self, error: Error) -> Error {
+        match error {
+            Error::Config {
+                plugin,
+                pointer,
+                message,
+            } if !declares(&self.info.schema, &pointer) => Error::Violation {
+                plugin,
+                call: "create",
+                what: format!(
+                    "it refuses the setting `{pointer}`, which its schema does not declare: {message}"
+                ),
+            },
+            other => other,
+        }
+    }
+
+    /// Its functions in this process, where its library is opened now if it is not open yet.
+    pub(crate) fn functions(&self) -> Result<Functions, Error> {
+        let open = || {
+            let plugins = open(&self.info.library, &self.copy)?;
+            let ours = plugins
+                .into_iter()
+                .find(|(info, _)| info.id == self.info.id);
+            ours.map(|(_, functions)| functions)
+                .ok_or_else(|| Error::Descriptor {
+                    path: self.info.library.clone(),
+                    why: format!("`{}` is in it only now and then", self.info.id),
+                })
+        };
+        self.functions.get_or_init(open).clone()
+    }
+}
+
+/// Whether a JSON pointer leads to a setting of a schema, as far as the schema says what there is.
+fn declares(schema: &Value, pointer: &str) -> bool {
+    let mut place = schema;
+    for part in pointer.split('/').skip(1) {
+        let Some(properties) = place.get("properties") else {
+            return true;
+        };
+        match properties.get(part) {
+            Some(inner) => place = inner,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Everything about the plugins of a library, got by opening its copy in this process.
+pub(crate) fn opened(
+    file: &Path,
+    copy: &Path,
+    (hash, shipped): (&str, bool),
+    children: Option<&Arc<ChildCommand>>,
+) -> Result<Vec<Plugin>, Error> {
+    let plugin = |(info, functions)| Plugin {
+        info: PluginInfo {
+            shipped,
+            ..placed(info, file, hash)
+        },
+        copy: copy.to_owned(),
+        children: children.cloned(),
+        functions: OnceLock::from(Ok(functions)),
+    };
+    Ok(open(file, copy)?.into_iter().map(plugin).collect())
+}
+
+/// The same, got from a child that opens it: nothing of the library runs here.
+pub(crate) fn described(
+    file: &Path,
+    copy: &Path,
+    hash: &str,
+    children: &Arc<ChildCommand>,
+) -> Result<Vec<Plugin>, Error> {
+    let told = isolated::describe(children, file, copy)?;
+    let plugin = |(index, (kind, raw)): (usize, (Kind, RawInfo))| {
+        let info = raw.check(index).map_err(|why| Error::Descriptor {
+            path: file.to_owned(),
+            why,
         })?;
-        Ok(Instance::new(name, self.entry.clone(), self.ability, raw))
+        Ok(Plugin {
+            info: placed(PluginInfo { kind, ..info }, file, hash),
+            copy: copy.to_owned(),
+            children: Some(children.clone()),
+            functions: OnceLock::new(),
+        })
+    };
+    told.into_iter().enumerate().map(plugin).collect()
+}
+
+fn placed(info: PluginInfo, file: &Path, hash: &str) -> PluginInfo {
+    PluginInfo {
+        library: file.to_owned(),
+        sha256: hash.to_owned(),
+        ..info
     }
 }
 
 /// Opens `copy`, the copy of `file`, and checks everything it says of itself.
-pub(crate) fn open(file: &Path, copy: &Path, hash: &str) -> Result<Vec<Plugin>, Error> {
+pub(crate) fn open(file: &Path, copy: &Path) -> Result<Vec<(PluginInfo, Functions)>, Error> {
     // SAFETY: loading runs the library's initialisers. It is trusted: shipped or pinned by the user.
     let library = unsafe { load(copy) }.map_err(|error| Error::NotALibrary {
         path: file.to_owned(),
@@ -212,15 +346,14 @@ pub(crate) fn open(file: &Path, copy: &Path, hash: &str) -> Result<Vec<Plugin>, 
                 "its init failed with status {status}"
             )));
         }
-        let functions = Arc::new(Entry { create, destroy });
         (0..count())
             .map(|index| {
                 let raw = describe(index)
                     .as_ref()
                     .ok_or_else(|| wrong(format!("descriptor {index} is null")))?;
-                let mut info = info(raw, index).map_err(wrong)?;
-                file.clone_into(&mut info.library);
-                hash.clone_into(&mut info.sha256);
+                let info = RawInfo::read(raw, index)
+                    .and_then(|info| info.check(index as usize))
+                    .map_err(wrong)?;
                 let get = |id: &str| extension(abi::Str::new(&info.id), abi::Str::new(id));
                 let (ability, kind) = ability(raw.kind, get).ok_or_else(|| {
                     wrong(format!(
@@ -228,12 +361,12 @@ pub(crate) fn open(file: &Path, copy: &Path, hash: &str) -> Result<Vec<Plugin>, 
                         info.id
                     ))
                 })?;
-                info.kind = kind;
-                Ok(Plugin {
-                    info,
-                    entry: functions.clone(),
+                let functions = Functions {
+                    create,
+                    destroy,
                     ability,
-                })
+                };
+                Ok((PluginInfo { kind, ..info }, functions))
             })
             .collect()
     }
@@ -292,61 +425,119 @@ unsafe fn ability(kind: u32, get: impl Fn(&str) -> *const c_void) -> Option<(Abi
     }
 }
 
-/// # Safety
-/// The strings of `raw` must be valid.
-unsafe fn info(raw: &abi::Descriptor, index: u32) -> Result<PluginInfo, String> {
-    let text = |text: abi::Str, what: &str| {
-        // SAFETY: the caller promises it.
-        std::str::from_utf8(unsafe { text.bytes() })
+/// What a descriptor says, nothing of it checked but that it is text.
+pub(crate) struct RawInfo {
+    pub flags: u32,
+    pub id: String,
+    pub version: String,
+    pub name: String,
+    pub summary: String,
+    pub licence: String,
+    pub url: String,
+    pub schema: String,
+    pub services: String,
+}
+
+impl RawInfo {
+    /// # Safety
+    /// The strings of `raw` must be valid.
+    unsafe fn read(raw: &abi::Descriptor, index: u32) -> Result<Self, String> {
+        let text = |text: abi::Str, what: &str| {
+            // SAFETY: the caller promises it.
+            std::str::from_utf8(unsafe { text.bytes() })
+                .map(str::to_owned)
+                .map_err(|_| format!("the {what} of plugin {index} is not UTF-8"))
+        };
+        Ok(Self {
+            flags: raw.flags,
+            id: text(raw.id, "id")?,
+            version: text(raw.version, "version")?,
+            name: text(raw.name, "name")?,
+            summary: text(raw.summary, "summary")?,
+            licence: text(raw.licence, "licence")?,
+            url: text(raw.url, "url")?,
+            schema: text(raw.config_schema, "schema")?,
+            services: text(raw.requires_services, "list of services")?,
+        })
+    }
+
+    /// What it says, if that can be. The kind is for the caller to put in.
+    fn check(self, index: usize) -> Result<PluginInfo, String> {
+        let id = self.id;
+        let well_formed = id.split('.').count() >= 2
+            && id.split('.').all(|part| {
+                !part.is_empty()
+                    && part
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            });
+        if !well_formed {
+            return Err(format!(
+                "plugin {index} has the id `{id}`, which is not reverse DNS"
+            ));
+        }
+        let schema: Value = serde_json::from_str(&self.schema)
+            .map_err(|error| format!("the config schema of `{id}` is not JSON: {error}"))?;
+        if schema.get("type").and_then(Value::as_str) != Some("object") {
+            return Err(format!(
+                "the config schema of `{id}` is not that of an object"
+            ));
+        }
+        let services: Vec<String> = self
+            .services
+            .split(' ')
+            .filter(|service| !service.is_empty())
             .map(str::to_owned)
-            .map_err(|_| format!("the {what} of plugin {index} is not UTF-8"))
-    };
-    let id = text(raw.id, "id")?;
-    let well_formed = id.split('.').count() >= 2
-        && id.split('.').all(|part| {
-            !part.is_empty()
-                && part
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
-        });
-    if !well_formed {
-        return Err(format!(
-            "plugin {index} has the id `{id}`, which is not reverse DNS"
-        ));
+            .collect();
+        if let Some(unknown) = services
+            .iter()
+            .find(|service| !abi::service::ALL.contains(&service.as_str()))
+        {
+            return Err(format!(
+                "`{id}` requires the service `{unknown}`, which this version does not have"
+            ));
+        }
+        Ok(PluginInfo {
+            kind: Kind::Sampler,
+            version: self.version,
+            name: self.name,
+            summary: self.summary,
+            licence: self.licence,
+            url: self.url,
+            schema,
+            services,
+            deterministic: self.flags & abi::flag::DETERMINISTIC != 0,
+            concurrent: self.flags & abi::flag::CONCURRENT != 0,
+            shipped: false,
+            library: PathBuf::new(),
+            sha256: String::new(),
+            id,
+        })
     }
-    let schema: Value = serde_json::from_str(&text(raw.config_schema, "schema")?)
-        .map_err(|error| format!("the config schema of `{id}` is not JSON: {error}"))?;
-    if schema.get("type").and_then(Value::as_str) != Some("object") {
-        return Err(format!(
-            "the config schema of `{id}` is not that of an object"
-        ));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::declares;
+
+    #[test]
+    fn a_setting_is_declared_where_the_schema_has_it_or_leaves_it_open() {
+        let schema = json!({ "type": "object", "properties": {
+            "margin": { "type": "object", "properties": { "relative": {} } },
+            "any": { "type": "object" },
+        } });
+        for (pointer, declared) in [
+            ("", true),
+            ("/margin", true),
+            ("/margin/relative", true),
+            ("/margin/absolute", false),
+            ("/any/thing", true),
+            ("/secret", false),
+        ] {
+            assert_eq!(declares(&schema, pointer), declared, "{pointer}");
+        }
+        assert!(declares(&json!({ "type": "object" }), "/free"));
     }
-    let services: Vec<String> = text(raw.requires_services, "list of services")?
-        .split(' ')
-        .filter(|service| !service.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if let Some(unknown) = services
-        .iter()
-        .find(|service| !abi::service::ALL.contains(&service.as_str()))
-    {
-        return Err(format!(
-            "`{id}` requires the service `{unknown}`, which this version does not have"
-        ));
-    }
-    Ok(PluginInfo {
-        kind: Kind::Sampler,
-        version: text(raw.version, "version")?,
-        name: text(raw.name, "name")?,
-        summary: text(raw.summary, "summary")?,
-        licence: text(raw.licence, "licence")?,
-        url: text(raw.url, "url")?,
-        schema,
-        services,
-        deterministic: raw.flags & abi::flag::DETERMINISTIC != 0,
-        concurrent: raw.flags & abi::flag::CONCURRENT != 0,
-        library: PathBuf::new(),
-        sha256: String::new(),
-        id,
-    })
 }

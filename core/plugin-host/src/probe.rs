@@ -9,10 +9,12 @@ use std::path::Path;
 use orchestrator_plugin_abi as abi;
 use serde_json::Value;
 
-use crate::call::{self, Context};
+use crate::batch::Batch;
+use crate::call::{self, Calling, Context};
 use crate::error::Error;
-use crate::instance::{Batch, Instance};
-use crate::library::{self, Ability, Plugin};
+use crate::guarded::Guarded;
+use crate::instance::Instance;
+use crate::library::{self, Ability, Functions, Plugin};
 use crate::table::Table;
 use crate::trust;
 
@@ -29,21 +31,21 @@ pub fn open(file: &Path) -> Result<Vec<Plugin>, Error> {
         path: file.to_owned(),
         why: error.to_string(),
     })?;
-    library::open(file, &place, &hash)
+    library::opened(file, &place, (&hash, false), None)
 }
 
 /// An instance that several threads may call at once, because its plugin says so.
 pub struct Shared(Instance);
 
-// SAFETY: ORCH_CONCURRENT says that one instance may be called from several threads at once, and an `Instance` has no state
-// of its own that a call changes.
+// SAFETY: ORCH_CONCURRENT says that one instance may be called from several threads at once, and an `Instance` in this
+// process has no state of its own that a call changes.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// `None` if `plugin`, which made the instance, does not allow it.
+    /// `None` if `plugin`, which made the instance in this process, does not allow it.
     #[must_use]
     pub fn of(plugin: &Plugin, instance: Instance) -> Option<Self> {
-        plugin.info().concurrent.then_some(Self(instance))
+        (plugin.info().concurrent && instance.is_here()).then_some(Self(instance))
     }
 }
 
@@ -55,90 +57,31 @@ impl Deref for Shared {
     }
 }
 
-/// A number that memory is filled with, and told apart from any other by its bits.
-trait Word: Copy {
-    const GUARD: Self;
-    fn is_guard(self) -> bool;
-}
-
-impl Word for u8 {
-    const GUARD: Self = 0xA5;
-    fn is_guard(self) -> bool {
-        self == Self::GUARD
-    }
-}
-
-impl Word for f32 {
-    const GUARD: Self = f32::from_bits(0xA5A5_5A5A);
-    fn is_guard(self) -> bool {
-        self.to_bits() == Self::GUARD.to_bits()
-    }
-}
-
-impl Word for u64 {
-    const GUARD: Self = 0xA5A5_5A5A_A5A5_5A5A;
-    fn is_guard(self) -> bool {
-        self == Self::GUARD
-    }
-}
-
-/// An output of the host with guard words before and after it.
-struct Guarded<T> {
-    name: &'static str,
-    words: Vec<T>,
-    n: usize,
-}
-
-/// Guard words on each side.
-const GUARDS: usize = 256;
-
-impl<T: Word> Guarded<T> {
-    fn new(name: &'static str, n: usize, value: T) -> Self {
-        let mut words = vec![T::GUARD; n + 2 * GUARDS];
-        words[GUARDS..GUARDS + n].fill(value);
-        Self { name, words, n }
-    }
-
-    fn first(&mut self) -> *mut T {
-        self.words[GUARDS..].as_mut_ptr()
-    }
-
-    /// What was written where nothing may be.
-    fn damage(&self) -> Option<String> {
-        let wrong =
-            self.words.iter().enumerate().find(|(place, word)| {
-                !(GUARDS..GUARDS + self.n).contains(place) && !word.is_guard()
-            })?;
-        let place = wrong.0 as i64 - GUARDS as i64;
-        Some(format!(
-            "it wrote {}[{place}], of {} places",
-            self.name, self.n
-        ))
-    }
-}
-
 /// An instance reached without the checks of [`Instance`].
 struct Raw<'p> {
     plugin: &'p Plugin,
+    functions: Functions,
     instance: *mut c_void,
 }
 
 impl Drop for Raw<'_> {
     fn drop(&mut self) {
         // SAFETY: made by this library's `create`, destroyed once.
-        unsafe { (self.plugin.entry.destroy)(self.instance) }
+        unsafe { (self.functions.destroy)(self.instance) }
     }
 }
 
 impl<'p> Raw<'p> {
     fn new(plugin: &'p Plugin, settings: &Value) -> Result<Self, Error> {
+        let functions = plugin.functions()?;
         let settings = settings.to_string();
         let mut instance = std::ptr::null_mut();
         let id = &plugin.info().id;
-        call::run(id, "create", &Context::default(), |call| {
+        let context = Context::default();
+        call::run(id, "create", Calling::here(&context), |call| {
             // SAFETY: the library's function; the strings and the place for the instance outlive the call.
             unsafe {
-                (plugin.entry.create)(
+                (functions.create)(
                     call,
                     abi::Str::new(id),
                     abi::Str::new(&settings),
@@ -146,7 +89,11 @@ impl<'p> Raw<'p> {
                 )
             }
         })?;
-        Ok(Self { plugin, instance })
+        Ok(Self {
+            plugin,
+            functions,
+            instance,
+        })
     }
 
     fn run(
@@ -155,7 +102,8 @@ impl<'p> Raw<'p> {
         context: &Context<'_>,
         function: impl FnOnce(*const abi::Call) -> abi::Status,
     ) -> Result<(), Error> {
-        call::run(self.plugin.info().short(), what, context, function)
+        let calling = Calling::here(context);
+        call::run(self.plugin.info().short(), what, calling, function)
     }
 }
 
@@ -178,7 +126,7 @@ pub fn judge(
         prepare,
         judge: Some(judge),
         ..
-    }) = plugin.ability
+    }) = plugin.functions()?.ability
     else {
         return Ok(Vec::new());
     };
@@ -189,14 +137,14 @@ pub fn judge(
             prepare(raw.instance, call)
         })?;
     }
-    let mut keep = Guarded::new("keep", samples.rows(), 1u8);
-    let mut score = Guarded::new("score", samples.rows(), f32::NAN);
+    let mut keep = Guarded::new(samples.rows(), 1u8);
+    let mut score = Guarded::new(samples.rows(), f32::NAN);
     let verdicts = abi::Verdicts {
         struct_size: struct_size::<abi::Verdicts>(),
         reserved: 0,
         n: samples.rows() as u64,
-        keep: keep.first(),
-        score: score.first(),
+        keep: keep.as_mut_ptr(),
+        score: score.as_mut_ptr(),
         host: std::ptr::null_mut(),
         reason: deaf,
     };
@@ -204,7 +152,7 @@ pub fn judge(
     raw.run("judge", context, |call| unsafe {
         judge(raw.instance, call, samples.lend(), &raw const verdicts)
     })?;
-    Ok([keep.damage(), score.damage()]
+    Ok([keep.open("keep").err(), score.open("score").err()]
         .into_iter()
         .flatten()
         .collect())
@@ -224,13 +172,13 @@ pub fn select(
     let Ability::Select(abi::Select {
         select: Some(select),
         ..
-    }) = plugin.ability
+    }) = plugin.functions()?.ability
     else {
         return Ok(Vec::new());
     };
     let raw = Raw::new(plugin, settings)?;
-    let mut chosen = Guarded::new("chosen", budget, u64::MAX);
-    let mut n = Guarded::new("n_chosen", 1, 0u64);
+    let mut chosen = Guarded::new(budget, u64::MAX);
+    let mut n = Guarded::new(1, 0u64);
     // SAFETY: the plugin's function with its instance; `chosen` has `budget` places and `n_chosen` one.
     raw.run("select", context, |call| unsafe {
         select(
@@ -238,11 +186,11 @@ pub fn select(
             call,
             pool.lend(),
             budget as u64,
-            chosen.first(),
-            n.first(),
+            chosen.as_mut_ptr(),
+            n.as_mut_ptr(),
         )
     })?;
-    Ok([chosen.damage(), n.damage()]
+    Ok([chosen.open("chosen").err(), n.open("n_chosen").err()]
         .into_iter()
         .flatten()
         .collect())
@@ -261,65 +209,48 @@ pub fn forward(
     let Ability::Loss(abi::Loss {
         forward: Some(forward),
         ..
-    }) = plugin.ability
+    }) = plugin.functions()?.ability
     else {
         return Ok(Vec::new());
     };
     let raw = Raw::new(plugin, settings)?;
-    let rows = batch.row_text.len();
-    let places = batch.embeddings.len();
-    let mut embeddings = Guarded::new("embeddings", places, 0.0f32);
-    embeddings.words[GUARDS..GUARDS + places].copy_from_slice(&batch.embeddings);
+    let mut embeddings = Guarded::of(&batch.embeddings);
     let lent = abi::LossBatch {
-        struct_size: struct_size::<abi::LossBatch>(),
-        reserved: 0,
-        n_texts: (places / batch.dim.max(1)) as u64,
-        dim: batch.dim as u64,
-        n_rows: rows as u64,
-        n_groups: batch.group_anchor.len() as u64,
-        embeddings: embeddings.first(),
-        row_anchor: batch.row_anchor.as_ptr(),
-        row_text: batch.row_text.as_ptr(),
-        row_label: batch.row_label.as_ptr(),
-        row_weight: batch.row_weight.as_ptr(),
-        row_teacher: if batch.row_teacher.is_empty() {
-            std::ptr::null()
-        } else {
-            batch.row_teacher.as_ptr()
-        },
-        group_anchor: batch.group_anchor.as_ptr(),
-        positive_offsets: batch.positive_offsets.as_ptr(),
-        positive_rows: batch.positive_rows.as_ptr(),
-        negative_offsets: batch.negative_offsets.as_ptr(),
-        negative_rows: batch.negative_rows.as_ptr(),
-        known_relevant: batch.known_relevant.as_ptr(),
+        embeddings: embeddings.as_mut_ptr(),
+        ..batch.lend()
     };
-    let mut row_loss = Guarded::new("row_loss", rows, f32::NAN);
-    let mut gradient = Guarded::new("gradient", places, 0.0f32);
+    let mut row_loss = Guarded::new(batch.rows(), f32::NAN);
+    let mut gradient = Guarded::new(batch.embeddings.len(), 0.0f32);
     let mut out = abi::LossOut {
         struct_size: struct_size::<abi::LossOut>(),
         reserved: 0,
         loss: 0.0,
-        row_loss: row_loss.first(),
-        gradient: gradient.first(),
+        row_loss: row_loss.as_mut_ptr(),
+        gradient: gradient.as_mut_ptr(),
     };
     // SAFETY: the plugin's function with its instance; the outputs have the shapes the header gives.
     raw.run("forward", context, |call| unsafe {
         forward(raw.instance, call, &raw const lent, &raw mut out)
     })?;
-    let mut damage: Vec<String> = [embeddings.damage(), row_loss.damage(), gradient.damage()]
-        .into_iter()
-        .flatten()
-        .collect();
-    let now = &embeddings.words[GUARDS..GUARDS + places];
-    let changed = now
-        .iter()
-        .zip(&batch.embeddings)
-        .position(|(now, before)| now.to_bits() != before.to_bits());
-    if let Some(place) = changed {
-        damage.push(format!(
-            "it changed embeddings[{place}], which it may only read"
-        ));
+    let mut damage: Vec<String> = [
+        row_loss.open("row_loss").err(),
+        gradient.open("gradient").err(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match embeddings.open("embeddings") {
+        Err(beside) => damage.push(beside),
+        Ok(now) => {
+            let changed = now
+                .iter()
+                .zip(&batch.embeddings)
+                .position(|(now, before)| now.to_bits() != before.to_bits());
+            damage
+                .extend(changed.map(|place| {
+                    format!("it changed embeddings[{place}], which it may only read")
+                }));
+        }
     }
     Ok(damage)
 }
@@ -364,7 +295,7 @@ pub fn refuse(
     let result = raw.run("propose", context, |call| {
         // SAFETY: the plugin's function with its instance; all arguments outlive the call.
         unsafe {
-            match plugin.ability {
+            match raw.functions.ability {
                 Ability::Sampler(abi::Sampler {
                     propose: Some(propose),
                     ..

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::Error;
+use crate::isolated::ChildCommand;
 use crate::library::{self, Kind, Plugin, PluginInfo};
 use crate::trust::{self, Standing};
 
@@ -26,6 +28,10 @@ pub struct SearchPath {
     pub lock: PathBuf,
     /// Where content-addressed copies go, which are what is loaded: a rebuild under a running experiment changes nothing.
     pub copies: PathBuf,
+    /// How a process for a plugin is started. With it, libraries that were not shipped are asked what is in them by a
+    /// process of their own; they are opened in this one only for an instance that is to run here. Without it, no plugin can
+    /// be isolated.
+    pub children: Option<ChildCommand>,
 }
 
 /// Every plugin that was found.
@@ -89,6 +95,7 @@ impl Host {
                 libraries.push((given.clone(), false));
             }
         }
+        let children = path.children.clone().map(Arc::new);
         let mut seen = BTreeSet::new();
         let mut plugins: Vec<Plugin> = Vec::new();
         let mut under_development = Vec::new();
@@ -102,7 +109,11 @@ impl Host {
                 under_development.push((file.clone(), hash.clone()));
             }
             let copy = copy_of(&file, &hash, &bytes, &path.copies)?;
-            for plugin in library::open(&file, &copy, &hash)? {
+            let found = match &children {
+                Some(children) if !trusted => library::described(&file, &copy, &hash, children)?,
+                children => library::opened(&file, &copy, (&hash, trusted), children.as_ref())?,
+            };
+            for plugin in found {
                 if let Some(first) = plugins.iter().find(|one| one.info().id == plugin.info().id) {
                     return Err(Error::Duplicate {
                         id: plugin.info().id.clone(),

@@ -1,7 +1,7 @@
 //! What a call may use of ours: tables, the model that is current, matrix products. Only valid during the call.
 
 use std::ffi::c_void;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use orchestrator_plugin_abi as abi;
 
@@ -98,6 +98,86 @@ pub struct Services<'a> {
     pub progress: Option<&'a Progress<'a>>,
 }
 
+/// What a plugin is handed to read rather than has done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lent {
+    /// The documents.
+    Corpus,
+    /// The judgements of the training anchors.
+    Judgements,
+    /// Validation and test claims.
+    HeldOut,
+    /// The samples kept before the call.
+    Pool,
+    /// The other corpora.
+    Corpora,
+    /// Files that settings name.
+    Files,
+    /// The teacher's embeddings.
+    Teacher,
+}
+
+/// Who hands it over. In the process of the run it is there already; in a child it is fetched when it is first asked for.
+pub(crate) trait Lender {
+    /// Whether this call has it.
+    fn lends(&self, what: Lent) -> bool;
+    /// One of the first four.
+    fn table(&self, what: Lent) -> Option<&Table>;
+    /// How many other corpora there are.
+    fn corpora(&self) -> usize;
+    /// The name and documents of one.
+    fn corpus(&self, place: usize) -> Option<(&str, &Table)>;
+    /// The bytes of a file.
+    fn file(&self, name: &str) -> Option<&[u8]>;
+    /// Length of an embedding, and the embeddings.
+    fn teacher(&self) -> Option<(usize, &[f32])>;
+    /// Whether the run is to stop.
+    fn is_cancelled(&self) -> bool;
+}
+
+impl Lender for Services<'_> {
+    fn lends(&self, what: Lent) -> bool {
+        match what {
+            Lent::Corpora => self.corpora.is_some(),
+            Lent::Files => self.files.is_some(),
+            Lent::Teacher => self.teacher.is_some(),
+            table => self.table(table).is_some(),
+        }
+    }
+
+    fn table(&self, what: Lent) -> Option<&Table> {
+        match what {
+            Lent::Corpus => self.corpus,
+            Lent::Judgements => self.judgements,
+            Lent::HeldOut => self.held_out,
+            Lent::Pool => self.pool,
+            Lent::Corpora | Lent::Files | Lent::Teacher => None,
+        }
+    }
+
+    fn corpora(&self) -> usize {
+        self.corpora.map_or(0, <[_]>::len)
+    }
+
+    fn corpus(&self, place: usize) -> Option<(&str, &Table)> {
+        let (name, table) = self.corpora?.get(place)?;
+        Some((name, table))
+    }
+
+    fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files?.get(name).map(Vec::as_slice)
+    }
+
+    fn teacher(&self) -> Option<(usize, &[f32])> {
+        self.teacher
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
 static CORPUS: abi::Corpus = abi::Corpus {
     struct_size: size_of::<abi::Corpus>() as u32,
     reserved: 0,
@@ -177,25 +257,26 @@ static CHAT: abi::Chat = abi::Chat {
 };
 
 pub(crate) fn find(state: &CallState<'_>, id: &[u8]) -> *const c_void {
-    let lent = &state.services;
+    let (lent, lender) = (&state.services, state.lender);
     let given = |id: &str| -> Option<*const c_void> {
         let of = |there: bool, service: *const c_void| there.then_some(service);
         match id {
-            abi::service::CORPUS => of(lent.corpus.is_some(), (&raw const CORPUS).cast()),
-            abi::service::JUDGEMENTS => {
-                of(lent.judgements.is_some(), (&raw const JUDGEMENTS).cast())
-            }
+            abi::service::CORPUS => of(lender.lends(Lent::Corpus), (&raw const CORPUS).cast()),
+            abi::service::JUDGEMENTS => of(
+                lender.lends(Lent::Judgements),
+                (&raw const JUDGEMENTS).cast(),
+            ),
             abi::service::SEARCH => of(lent.model.is_some(), (&raw const SEARCH).cast()),
             abi::service::EMBEDDER => of(lent.model.is_some(), (&raw const EMBEDDER).cast()),
             abi::service::LINALG => Some((&raw const LINALG).cast()),
             abi::service::BM25 => of(lent.bm25.is_some(), (&raw const BM25).cast()),
             abi::service::TOPICS => of(lent.topics.is_some(), (&raw const TOPICS).cast()),
-            abi::service::CORPORA => of(lent.corpora.is_some(), (&raw const CORPORA).cast()),
-            abi::service::HELD_OUT => of(lent.held_out.is_some(), (&raw const HELD_OUT).cast()),
-            abi::service::POOL => of(lent.pool.is_some(), (&raw const POOL).cast()),
-            abi::service::FILES => of(lent.files.is_some(), (&raw const FILES).cast()),
+            abi::service::CORPORA => of(lender.lends(Lent::Corpora), (&raw const CORPORA).cast()),
+            abi::service::HELD_OUT => of(lender.lends(Lent::HeldOut), (&raw const HELD_OUT).cast()),
+            abi::service::POOL => of(lender.lends(Lent::Pool), (&raw const POOL).cast()),
+            abi::service::FILES => of(lender.lends(Lent::Files), (&raw const FILES).cast()),
             abi::service::SCORER => of(lent.models.is_some(), (&raw const SCORER).cast()),
-            abi::service::TEACHER => of(lent.teacher.is_some(), (&raw const TEACHER).cast()),
+            abi::service::TEACHER => of(lender.lends(Lent::Teacher), (&raw const TEACHER).cast()),
             abi::service::CHAT => of(lent.chat.is_some(), (&raw const CHAT).cast()),
             _ => None,
         }
@@ -222,14 +303,25 @@ pub(crate) unsafe fn lend(table: Option<&Table>, out: *mut abi::Batch) -> abi::S
     }
 }
 
+/// # Safety
+/// `call` must be null or a call that has not returned, `out` null or writable.
+pub(crate) unsafe fn lend_table(
+    call: *const abi::Call,
+    what: Lent,
+    out: *mut abi::Batch,
+) -> abi::Status {
+    // SAFETY: the caller promises it.
+    unsafe { lend(state(call).and_then(|state| state.lender.table(what)), out) }
+}
+
 unsafe extern "C" fn documents(call: *const abi::Call, out: *mut abi::Batch) -> abi::Status {
     // SAFETY: a plugin hands back the call it was given.
-    unsafe { lend(state(call).and_then(|state| state.services.corpus), out) }
+    unsafe { lend_table(call, Lent::Corpus, out) }
 }
 
 unsafe extern "C" fn judgements(call: *const abi::Call, out: *mut abi::Batch) -> abi::Status {
     // SAFETY: a plugin hands back the call it was given.
-    unsafe { lend(state(call).and_then(|state| state.services.judgements), out) }
+    unsafe { lend_table(call, Lent::Judgements, out) }
 }
 
 /// # Safety

@@ -2,27 +2,29 @@
 
 use std::ffi::{CString, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use orchestrator_plugin_abi as abi;
 
 /// A table of named columns of equal length. Built by adding columns; read by plugins.
 pub struct Table {
     rows: usize,
+    version: u64,
     columns: Vec<Column>,
     sealed: Option<Box<Sealed>>,
 }
 
 /// One array with the memory it points at.
-struct Column {
-    name: CString,
-    format: &'static std::ffi::CStr,
-    length: usize,
-    memory: Memory,
-    child: Option<Box<Column>>,
+pub(crate) struct Column {
+    pub name: CString,
+    pub format: &'static std::ffi::CStr,
+    pub length: usize,
+    pub memory: Memory,
+    pub child: Option<Box<Column>>,
 }
 
 /// Buffers after the validity buffer, which is always absent: there are no nulls.
-enum Memory {
+pub(crate) enum Memory {
     I64(Vec<i64>),
     I32(Vec<i32>),
     F32(Vec<f32>),
@@ -55,11 +57,26 @@ impl Table {
     /// A table of `rows` rows without columns.
     #[must_use]
     pub fn new(rows: usize) -> Self {
+        Self::of_columns(rows, Vec::new())
+    }
+
+    pub(crate) fn of_columns(rows: usize, columns: Vec<Column>) -> Self {
+        static TABLES: AtomicU64 = AtomicU64::new(0);
         Self {
             rows,
-            columns: Vec::new(),
+            version: TABLES.fetch_add(1, Ordering::Relaxed),
+            columns,
             sealed: None,
         }
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Equal for no two tables that this process makes.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// How many rows it has.

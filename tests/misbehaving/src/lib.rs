@@ -1,6 +1,8 @@
 //! Plugins that do what plugins must not, each in one way, chosen by its setting.
 #![forbid(unsafe_code)]
 
+mod borrower;
+
 use orchestrator_plugin::{
     Anchors, Augmenter, Call, Candidate, Config, Error, Filter, Loss, LossBatch, LossOutput, Needs,
     Pool, Result, Sample, Sampler, Samples, Select, Sink, Verdict,
@@ -32,6 +34,9 @@ impl Sampler for BadSampler {
             "parent" => candidate.parent = Some(0),
             "error" => return Err(Error::data("the moon is in the wrong phase")),
             "refuses" => return Err(Error::config("/how", "not today")),
+            "endless" => loop {
+                sink.push(&candidate)?;
+            },
             "swallows" => {
                 candidate.anchor = -7;
                 let _ = sink.push(&candidate);
@@ -127,9 +132,9 @@ impl Loss for BadLoss {
 }
 
 orchestrator_plugin::export! {
-    samplers: [BadSampler as "test.bad_sampler"],
+    samplers: [BadSampler as "test.bad_sampler", borrower::Borrower as "test.borrower"],
     selectors: [BadSelector as "test.bad_selector"],
     augmenters: [BadAugmenter as "test.bad_augmenter"],
     filters: [BadFilter as "test.bad_filter"],
-    losses: [BadLoss as "test.bad_loss"],
+    losses: [BadLoss as "test.bad_loss", borrower::BorrowingLoss as "test.borrowing_loss"],
 }

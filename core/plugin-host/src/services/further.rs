@@ -2,11 +2,10 @@
 //! teacher, an endpoint.
 
 use std::ffi::c_void;
-use std::sync::atomic::Ordering;
 
 use orchestrator_plugin_abi as abi;
 
-use super::{fill, lend, slice_mut, status, texts};
+use super::{Lent, fill, lend, lend_table, slice_mut, status, texts};
 use crate::call::state;
 
 pub(super) unsafe extern "C" fn lexical_top_k(
@@ -78,9 +77,7 @@ pub(super) unsafe extern "C" fn document_topics(
 
 pub(super) unsafe extern "C" fn corpora_count(call: *const abi::Call) -> u64 {
     // SAFETY: a plugin hands back the call it was given.
-    unsafe { state(call) }
-        .and_then(|state| state.services.corpora)
-        .map_or(0, |corpora| corpora.len() as u64)
+    unsafe { state(call) }.map_or(0, |state| state.lender.corpora() as u64)
 }
 
 pub(super) unsafe extern "C" fn corpus(
@@ -91,10 +88,13 @@ pub(super) unsafe extern "C" fn corpus(
 ) -> abi::Status {
     // SAFETY: a plugin hands back the call it was given, with places of its own.
     unsafe {
-        let Some(corpora) = state(call).and_then(|state| state.services.corpora) else {
-            return abi::status::UNSUPPORTED;
+        let Some(lender) = state(call).map(|state| state.lender) else {
+            return abi::status::INTERNAL;
         };
-        let (Some((its_name, table)), Some(name)) = (corpora.get(index as usize), name.as_mut())
+        if !lender.lends(Lent::Corpora) {
+            return abi::status::UNSUPPORTED;
+        }
+        let (Some((its_name, table)), Some(name)) = (lender.corpus(index as usize), name.as_mut())
         else {
             return abi::status::DATA;
         };
@@ -108,12 +108,12 @@ pub(super) unsafe extern "C" fn held_out(
     out: *mut abi::Batch,
 ) -> abi::Status {
     // SAFETY: a plugin hands back the call it was given.
-    unsafe { lend(state(call).and_then(|state| state.services.held_out), out) }
+    unsafe { lend_table(call, Lent::HeldOut, out) }
 }
 
 pub(super) unsafe extern "C" fn pool(call: *const abi::Call, out: *mut abi::Batch) -> abi::Status {
     // SAFETY: a plugin hands back the call it was given.
-    unsafe { lend(state(call).and_then(|state| state.services.pool), out) }
+    unsafe { lend_table(call, Lent::Pool, out) }
 }
 
 pub(super) unsafe extern "C" fn read_file(
@@ -126,7 +126,7 @@ pub(super) unsafe extern "C" fn read_file(
         // SAFETY: the plugin's string and places; the bytes live as long as the call.
         unsafe {
             let name = std::str::from_utf8(name.bytes()).ok()?;
-            let content = state(call)?.services.files?.get(name)?;
+            let content = state(call)?.lender.file(name)?;
             *bytes.as_mut()? = content.as_ptr();
             *len.as_mut()? = content.len() as u64;
         }
@@ -177,7 +177,7 @@ pub(super) unsafe extern "C" fn teacher(
     let answer = || {
         // SAFETY: the plugin's places; the embeddings live as long as the call.
         unsafe {
-            let (length, values) = state(call)?.services.teacher?;
+            let (length, values) = state(call)?.lender.teacher()?;
             *n_texts.as_mut()? = (values.len() / length.max(1)) as u64;
             *dim.as_mut()? = length as u64;
             *embeddings.as_mut()? = values.as_ptr();
@@ -205,10 +205,7 @@ pub(super) unsafe extern "C" fn complete(
         let Some(requests) = texts(requests, n) else {
             return abi::status::DATA;
         };
-        let cancelled = || {
-            let flag = state.services.cancelled;
-            flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
-        };
+        let cancelled = || state.lender.is_cancelled();
         let answers = chat.complete(&requests, &cancelled);
         if cancelled() {
             return abi::status::CANCELLED;
