@@ -422,6 +422,13 @@ fn offline() -> [(&'static str, Value); 4] {
     ]
 }
 
+/// The seconds this thread has had a processor, where the system tells: what else the machine does is not counted.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: f64 = text.split(' ').next()?.parse().ok()?;
+    Some(nanoseconds / 1e9)
+}
+
 /// `cargo test --release -p orchestrator-tests --test augmenters -- --ignored --nocapture`
 #[test]
 #[ignore = "measures; run it alone, in release"]
@@ -463,11 +470,16 @@ fn rates_at_100_000_samples() {
                 services,
                 ..Context::default()
             };
-            let start = Instant::now();
+            let (wall, cpu) = (Instant::now(), processor_seconds());
             let proposed = instance.augment(&context, &table, &known).unwrap();
-            let rate = SAMPLES as f64 / start.elapsed().as_secs_f64();
+            let wall = wall.elapsed().as_secs_f64();
+            let seconds = processor_seconds()
+                .zip(cpu)
+                .map_or(wall, |(end, start)| end - start);
+            let rate = SAMPLES as f64 / seconds;
             let made = proposed.candidates.len();
-            eprintln!("  {name:18} {rate:9.0} samples/s, {made} made");
+            let by_clock = SAMPLES as f64 / wall;
+            eprintln!("  {name:18} {rate:9.0} samples/s ({by_clock:.0} by the clock), {made} made");
             assert!(rate >= 20_000.0, "{name} on {what}: {rate:.0} samples/s");
         }
     }

@@ -1,8 +1,9 @@
 //! English, as far as the rules need it: forms of verbs, little words by their kind, a or an. The verbs are in
 //! `tables/verbs.txt`; a verb that is not there is inflected as a regular one.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use crate::fnv::WordMap;
 
 /// A verb and its forms.
 #[derive(Debug)]
@@ -116,7 +117,7 @@ impl Kinds {
 
 struct Lexicon {
     verbs: Vec<Verb>,
-    words: HashMap<String, Kinds>,
+    words: WordMap<String, Kinds>,
 }
 
 const LITTLE: &[(u32, &str)] = &[
@@ -162,7 +163,7 @@ impl Lexicon {
     fn read() -> Self {
         let mut lexicon = Self {
             verbs: Vec::new(),
-            words: HashMap::new(),
+            words: WordMap::default(),
         };
         let (regular, irregular) = include_str!("tables/verbs.txt")
             .split_once("# base past participle\n")
@@ -218,11 +219,13 @@ impl Lexicon {
 
 /// What `word`, in lower case, may be.
 pub fn kinds(word: &str) -> Kinds {
-    if word.contains('\u{2019}') {
-        return kinds(&word.replace('\u{2019}', "'"));
-    }
     match LEXICON.words.get(word) {
         Some(&kinds) => kinds,
+        None if !word.is_ascii() => {
+            // A typographic apostrophe.
+            let plain = word.replace('\u{2019}', "'");
+            LEXICON.words.get(&plain).copied().unwrap_or_default()
+        }
         None if is_adverb(word) => Kinds {
             bits: ADVERB,
             verb: None,

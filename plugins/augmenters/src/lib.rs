@@ -7,6 +7,7 @@ mod contradict_llm;
 mod contradict_rules;
 mod edit;
 mod english;
+mod fnv;
 mod keyword_edit;
 mod opposites;
 mod outcome;

@@ -1,9 +1,9 @@
 //! The table of opposites, `tables/opposites.txt`, with the forms of its verbs.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::english::{self, Form};
+use crate::fnv::WordMap;
 use crate::words::Words;
 
 /// The parts of the table.
@@ -40,13 +40,13 @@ struct Opposite {
     to: String,
 }
 
-type Table = Vec<HashMap<String, Vec<Opposite>>>;
+type Table = Vec<WordMap<String, Vec<Opposite>>>;
 
 /// By part, then by first word; those of most words first.
 static TABLE: LazyLock<Table> = LazyLock::new(read);
 
 fn read() -> Table {
-    let mut table: Table = PARTS.iter().map(|_| HashMap::new()).collect();
+    let mut table: Table = PARTS.iter().map(|_| WordMap::default()).collect();
     let mut part = Part::Verbs;
     for line in include_str!("tables/opposites.txt").lines() {
         let line = line.split('#').next().unwrap_or_default().trim();

@@ -1,8 +1,10 @@
 //! What becomes of a sample that was changed: its role, label and parent, and what it may never be.
 
-use std::collections::HashSet;
+use std::hash::Hasher;
 
 use orchestrator_plugin::{Candidate, Role, Sample, Samples};
+
+use crate::fnv::{Fnv, WordSet};
 
 /// A changed sample. As a negative its label is 0; as a positive it keeps its parent's.
 pub fn outcome<'a>(sample: &Sample<'_>, role: Role, text: &'a str, weight: f32) -> Candidate<'a> {
@@ -28,41 +30,44 @@ pub fn role(name: &str) -> Role {
     }
 }
 
-/// A text in lower case with its spaces folded.
-pub fn folded(text: &str) -> String {
-    fold(text.split_whitespace())
-}
-
 /// The words of a text in lower case, without punctuation: how texts are compared.
 pub fn words_only(text: &str) -> String {
-    fold(
-        text.split(|letter: char| !letter.is_alphanumeric())
-            .filter(|word| !word.is_empty()),
-    )
-}
-
-fn fold<'t>(words: impl Iterator<Item = &'t str>) -> String {
-    let mut out = String::new();
-    for word in words {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.extend(word.chars().flat_map(char::to_lowercase));
-    }
+    let mut out = String::with_capacity(text.len());
+    said(text, |letter| out.push(letter));
     out
 }
 
-/// The positives of a call by anchor, and the anchors themselves: no negative may say the same.
-pub struct Positives(HashSet<(i64, String)>);
+/// Hands over the letters and digits of a text in lower case, a space between words.
+fn said(text: &str, mut take: impl FnMut(char)) {
+    let (mut begun, mut parted) = (false, false);
+    for letter in text.chars() {
+        if letter.is_ascii_alphanumeric() || !letter.is_ascii() && letter.is_alphanumeric() {
+            if parted && begun {
+                take(' ');
+            }
+            (begun, parted) = (true, false);
+            if letter.is_ascii() {
+                take(letter.to_ascii_lowercase());
+            } else {
+                letter.to_lowercase().for_each(&mut take);
+            }
+        } else {
+            parted = true;
+        }
+    }
+}
+
+/// The positives of a call by anchor, and the anchors themselves: no negative may say the same. Kept as hashes.
+pub struct Positives(WordSet<u64>);
 
 impl Positives {
     /// Of the samples given.
     pub fn of(samples: &Samples<'_>) -> Self {
-        let mut known = HashSet::with_capacity(samples.len() * 2);
+        let mut known = WordSet::default();
         for sample in samples.iter() {
-            known.insert((sample.anchor, words_only(sample.anchor_text)));
-            if sample.role == Role::Positive {
-                known.insert((sample.anchor, words_only(sample.text)));
+            known.insert(key(sample.anchor, sample.anchor_text));
+            if sample.role == Role::Positive && sample.text != sample.anchor_text {
+                known.insert(key(sample.anchor, sample.text));
             }
         }
         Self(known)
@@ -70,6 +75,17 @@ impl Positives {
 
     /// Whether `text` is a known positive of `anchor`, or the anchor.
     pub fn has(&self, anchor: i64, text: &str) -> bool {
-        self.0.contains(&(anchor, words_only(text)))
+        self.0.contains(&key(anchor, text))
     }
+}
+
+/// What a text says for an anchor, as a number.
+fn key(anchor: i64, text: &str) -> u64 {
+    let mut hash = Fnv::default();
+    hash.write_i64(anchor);
+    let mut bytes = [0; 4];
+    said(text, |letter| {
+        hash.write(letter.encode_utf8(&mut bytes).as_bytes())
+    });
+    hash.finish()
 }

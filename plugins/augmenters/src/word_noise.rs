@@ -1,11 +1,13 @@
 //! Words lost, out of order, or said otherwise.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use orchestrator_plugin::{Augmenter, Call, Config, Error, Random, Result, Role, Samples, Sink};
 use serde_json::json;
 
-use crate::outcome::{folded, outcome, role};
+use crate::outcome::{outcome, role};
 
 /// Word noise: each word may be deleted, swapped with the next, or replaced by a synonym from a file.
 ///
@@ -36,14 +38,15 @@ pub struct WordNoise {
     weight: f32,
 }
 
-/// Groups of words and phrases that mean the same.
+/// Words and phrases that mean the same: by the first word in lower case, the phrases that begin with it, longest first.
 #[derive(Default)]
-struct Synonyms {
-    groups: Vec<Vec<String>>,
-    /// By phrase in lower case: its groups.
-    of: HashMap<String, Vec<usize>>,
-    /// The most words a phrase has.
-    longest: usize,
+struct Synonyms(HashMap<String, Vec<Phrase>>);
+
+struct Phrase {
+    /// Its words in lower case, without the first.
+    rest: Vec<String>,
+    /// What may stand for it.
+    others: Vec<String>,
 }
 
 impl Synonyms {
@@ -51,7 +54,8 @@ impl Synonyms {
         let wrong = |what: String| Error::config("/synonyms", what);
         let text = std::str::from_utf8(bytes)
             .map_err(|error| wrong(format!("the file is not UTF-8: {error}")))?;
-        let mut found = Self::default();
+        // By phrase in lower case, what may stand for it: a phrase may be in several groups.
+        let mut all: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default();
             let group: Vec<String> = line
@@ -59,62 +63,77 @@ impl Synonyms {
                 .map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "))
                 .filter(|one| !one.is_empty())
                 .collect();
-            match group.len() {
-                0 => continue,
-                1 => {
-                    return Err(wrong(format!(
-                        "line {} has one word or phrase, a group has at least two",
-                        number + 1
-                    )));
-                }
-                _ => {}
+            if group.len() == 1 {
+                return Err(wrong(format!(
+                    "line {} has one word or phrase, a group has at least two",
+                    number + 1
+                )));
             }
             for phrase in &group {
-                found.longest = found.longest.max(phrase.split(' ').count());
-                let groups = found.of.entry(folded(phrase)).or_default();
-                groups.push(found.groups.len());
+                let lower = phrase.to_lowercase();
+                let others = group.iter().filter(|other| other.to_lowercase() != lower);
+                let words = lower.split(' ').map(str::to_owned).collect();
+                all.entry(words).or_default().extend(others.cloned());
             }
-            found.groups.push(group);
+        }
+        let mut found = Self::default();
+        for (mut words, others) in all {
+            let rest = words.split_off(1);
+            let first = words.pop().unwrap_or_default();
+            found
+                .0
+                .entry(first)
+                .or_default()
+                .push(Phrase { rest, others });
+        }
+        for phrases in found.0.values_mut() {
+            phrases.sort_by_key(|phrase| Reverse(phrase.rest.len()));
         }
         Ok(found)
     }
 
-    /// Another word for those from `place` on, and how many it replaces: the longest phrase that has one.
+    /// Other words for those from `place` on, and how many they replace: the longest phrase that has others.
     fn another(
         &self,
         words: &[Piece<'_>],
         place: usize,
         random: &mut Random,
     ) -> Option<(usize, String)> {
-        for n in (1..=self.longest.min(words.len() - place)).rev() {
-            let phrase = words[place..place + n]
-                .iter()
-                .map(|word| word.core().to_lowercase())
-                .collect::<Vec<_>>()
-                .join(" ");
-            // Punctuation inside would get lost.
-            let whole = words[place..place + n - 1]
-                .iter()
-                .all(|word| word.text.ends_with(word.core()))
-                && words[place + 1..place + n]
+        let first = words[place];
+        let phrases = self.0.get(&*lower(first.core()))?;
+        let phrase = phrases.iter().find(|phrase| {
+            let n = phrase.rest.len();
+            let behind = words.get(place + 1..=place + n);
+            behind.is_some_and(|behind| {
+                let same = behind
                     .iter()
-                    .all(|word| word.text.starts_with(word.core()));
-            let Some(groups) = self.of.get(&phrase).filter(|_| whole) else {
-                continue;
-            };
-            let others: Vec<&String> = groups
-                .iter()
-                .flat_map(|&group| &self.groups[group])
-                .filter(|other| folded(other) != phrase)
-                .collect();
-            let chosen = random.choose(&others)?;
-            let (first, last) = (&words[place], &words[place + n - 1]);
-            let lead = &first.text[..first.text.len() - first.core_and_tail().len()];
-            let with_tail = last.core_and_tail();
-            let tail = &with_tail[last.core().len()..];
-            return Some((n, format!("{lead}{}{tail}", cased(first.core(), chosen))));
-        }
-        None
+                    .zip(&phrase.rest)
+                    .all(|(word, rest)| *lower(word.core()) == **rest);
+                // Punctuation inside would get lost.
+                let whole = words[place..place + n]
+                    .iter()
+                    .all(|word| word.text.ends_with(word.core()))
+                    && behind.iter().all(|word| word.text.starts_with(word.core()));
+                same && whole
+            })
+        })?;
+        let chosen = random.choose(&phrase.others)?;
+        let n = phrase.rest.len() + 1;
+        let last = words[place + n - 1];
+        let lead = &first.text[..first.text.len() - first.core_and_tail().len()];
+        let tail = &last.core_and_tail()[last.core().len()..];
+        Some((n, format!("{lead}{}{tail}", cased(first.core(), chosen))))
+    }
+}
+
+fn lower(word: &str) -> Cow<'_, str> {
+    if word
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase())
+    {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(word.to_lowercase())
     }
 }
 
@@ -231,7 +250,8 @@ impl Augmenter for WordNoise {
             }
             let mut random = call.random(&[sample.row as u64]);
             let (text, done) = self.disturb(sample.text, &synonyms, &mut random);
-            if text.is_empty() || folded(&text) == folded(sample.text) {
+            let same = || text.split_whitespace().eq(sample.text.split_whitespace());
+            if text.is_empty() || same() {
                 sink.count("dropped: nothing changed or nothing left", 1);
                 continue;
             }

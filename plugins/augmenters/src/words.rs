@@ -2,8 +2,9 @@
 //! Knows nothing of what words mean.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::ops::Range;
+
+use crate::fnv::WordSet;
 
 /// One word: a run without spaces, less the punctuation around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,22 +70,19 @@ impl<'t> Words<'t> {
     fn find_words(&mut self) {
         let text = self.text;
         // Brackets that do not pair say nothing.
-        let paired = |open, close| {
-            text.bytes().filter(|&byte| byte == open).count()
-                == text.bytes().filter(|&byte| byte == close).count()
-        };
-        let brackets = paired(b'(', b')') && paired(b'[', b']');
-        let quotes = text.bytes().filter(|&byte| byte == b'"').count() % 2 == 0;
-        let (mut depth, mut quoted, mut from) = (0i32, false, 0);
+        let count = |wanted: u8| text.bytes().filter(|&byte| byte == wanted).count();
+        let asides = text.contains(['(', '[', '"']);
+        let brackets = asides && count(b'(') == count(b')') && count(b'[') == count(b']');
+        let quotes = asides && count(b'"') % 2 == 0;
+        let (mut depth, mut quoted) = (0i32, false);
         for chunk in text.split_ascii_whitespace() {
-            let start = from + text[from..].find(chunk).unwrap_or(0);
-            from = start + chunk.len();
-            let core = chunk.trim_matches(|letter: char| !letter.is_alphanumeric());
-            let lead = chunk.len()
-                - chunk
-                    .trim_start_matches(|letter: char| !letter.is_alphanumeric())
-                    .len();
+            let start = chunk.as_ptr() as usize - text.as_ptr() as usize;
+            let core = core(chunk);
+            let lead = core.as_ptr() as usize - chunk.as_ptr() as usize;
             let mut mark = |part: &str| {
+                if !asides {
+                    return false;
+                }
                 for byte in part.bytes() {
                     match byte {
                         b'(' | b'[' if brackets => depth += 1,
@@ -192,15 +190,21 @@ impl<'t> Words<'t> {
             return self.sentences.clone();
         }
         let lower = anchor.to_ascii_lowercase();
-        let wanted: HashSet<&str> = lower
-            .split_whitespace()
-            .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()))
-            .filter(|word| word.len() > 3)
-            .collect();
+        let mut wanted = WordSet::default();
+        wanted.reserve(lower.len() / 6);
+        wanted.extend(
+            lower
+                .split_ascii_whitespace()
+                .map(core)
+                .filter(|word| word.len() > 3),
+        );
         let shared = |sentence: &Range<usize>| {
             sentence
                 .clone()
-                .filter(|&place| wanted.contains(self.lower(place)))
+                .filter(|&place| {
+                    let word = self.lower(place);
+                    word.len() > 3 && wanted.contains(word)
+                })
                 .count()
         };
         let mut order = self.sentences.clone();
@@ -222,6 +226,20 @@ impl<'t> Words<'t> {
             .get(place + 1)
             .map_or(self.text.len(), |next| next.start);
         self.text[end..next].contains('?')
+    }
+}
+
+/// A chunk without the punctuation around it.
+fn core(chunk: &str) -> &str {
+    let bytes = chunk.as_bytes();
+    match (bytes.first(), bytes.last()) {
+        // As most are.
+        (Some(first), Some(last))
+            if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() =>
+        {
+            chunk
+        }
+        _ => chunk.trim_matches(|letter: char| !letter.is_alphanumeric()),
     }
 }
 

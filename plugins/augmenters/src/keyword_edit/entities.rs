@@ -1,17 +1,18 @@
 //! Names: genes, acronyms, compounds, places. What has capitals or digits and is no word of the language.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use orchestrator_plugin::{Corpus, Random};
 
 use crate::english::listed;
+use crate::fnv::WordSet;
 use crate::words::{Stop, Words};
 
 /// The names of a corpus by shape.
 pub struct Entities<'c> {
     of: BTreeMap<String, Vec<&'c str>>,
     /// The words of the language.
-    plain: HashSet<String>,
+    plain: WordSet<String>,
 }
 
 /// Names that mean the same everywhere, units, and what a text speaks of itself by.
@@ -122,7 +123,7 @@ fn stands_alone(words: &Words<'_>, place: usize) -> bool {
 
 /// Whether a word of the language, in capitals or with a number, is taken for a name: "USED", "injury2-4". Parts that stand
 /// for themselves in the shape may be any.
-fn is_word(name: &str, plain: &HashSet<String>) -> bool {
+fn is_word(name: &str, plain: &WordSet<String>) -> bool {
     name.split(['-', '/'])
         .filter(|part| !is_literal(part))
         .flat_map(|part| part.split(|letter: char| !letter.is_alphabetic()))
@@ -138,7 +139,7 @@ impl<'c> Entities<'c> {
     pub fn of(corpus: &Corpus<'c>) -> Self {
         // By shape the names, and of each the document it was met in and whether in another too.
         let mut met: BTreeMap<String, BTreeMap<&'c str, (usize, bool)>> = BTreeMap::new();
-        let mut plain: HashSet<String> = HashSet::new();
+        let mut plain: WordSet<String> = WordSet::default();
         for number in 0..corpus.len() {
             for sentence in corpus.document(number).sentences {
                 let words = Words::of(sentence);
