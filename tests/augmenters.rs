@@ -1,5 +1,5 @@
 //! Our augmenters, called through the ABI like anybody's: what each changes, what it leaves alone, what it says it did.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // What was skipped or measured is said.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -169,9 +169,7 @@ fn sentences(document: &Value) -> Vec<String> {
 
 /// Documents and training claims of the real SciFact, if the environment says where it is.
 fn scifact() -> Option<(Vec<Vec<String>>, Vec<String>)> {
-    let Some(folder) = std::env::var_os("SCIFACT") else {
-        return None;
-    };
+    let folder = std::env::var_os("SCIFACT")?;
     let read = |name: &str| std::fs::read_to_string(Path::new(&folder).join(name)).unwrap();
     let documents = jsonl(&read("corpus.jsonl"))
         .map(|one| sentences(&one))
