@@ -7,12 +7,12 @@ use orchestrator_plugin::{
 };
 
 use crate::minhash::{Buckets, MinHash};
-use crate::shingles::{beginning, chain, jaccard, shingles, words};
+use crate::shingles::{Set, beginning, shingles, words};
 
 /// Drops samples whose text repeats another's, exactly or nearly. Exactly is equal after lower-casing and folding
 /// spaces. Nearly is a Jaccard similarity of the sets of word shingles of at least `threshold` (Broder 1997). Candidates
-/// are found by MinHash and banding, tuned so that a pair at the threshold is missed once in a million, and then compared
-/// exactly: the score of a dropped sample is the Jaccard similarity itself.
+/// are found by MinHash and banding, tuned so that (with 128 permutations and a threshold over 0.1) a pair is missed once
+/// in a million at most, and then compared exactly: the score of a dropped sample is the Jaccard similarity itself.
 ///
 /// Of two that repeat each other the first by order stays, and what was kept in an earlier round goes first of all. A
 /// positive is never dropped because of a negative: positives are compared with positives, negatives with both, so a
@@ -60,196 +60,184 @@ fn normalise(text: &str, out: &mut String) {
     }
 }
 
-/// A distinct text: its shingles, sorted, and the keys of its signature's bands.
+/// A distinct text, and the buckets in which it meets others.
 struct Text {
-    shingles: Vec<u64>,
+    set: Set,
     keys: Vec<u64>,
 }
 
-impl Text {
-    /// The buckets it meets others of its group in.
-    fn keys(&self, group: i64) -> impl Iterator<Item = u64> {
-        self.keys
-            .iter()
-            .map(move |&key| chain(&[key, group as u64]))
-    }
-}
-
-/// A sample that stays, and that later ones are compared with.
-struct Kept<'a> {
-    sample: Sample<'a>,
-    text: usize,
-    earlier: bool,
-}
-
-/// Everything compared so far.
-struct Comparison<'a, 'f> {
-    filter: &'f Duplicate,
+/// The distinct texts of a call. Many anchors share a text: its shingles are hashed once.
+struct Texts {
+    shingle: usize,
     hashes: MinHash,
     numbers: HashMap<String, usize>,
-    texts: Vec<Text>,
-    kept: Vec<Kept<'a>>,
-    /// By group and text: a few, of both roles.
-    equal: HashMap<(i64, usize), Vec<u32>>,
-    buckets: Buckets,
+    all: Vec<Text>,
     normalised: String,
 }
 
-impl<'a> Comparison<'a, '_> {
-    /// Samples of different groups are never compared.
-    fn group(&self, sample: &Sample<'_>) -> i64 {
-        if self.filter.scope == "all" {
-            -1
-        } else {
-            sample.anchor
-        }
-    }
-
+impl Texts {
+    /// The number of a text: the same for those that are equal after normalising.
     fn number(&mut self, text: &str) -> usize {
         normalise(text, &mut self.normalised);
         if let Some(&number) = self.numbers.get(&self.normalised) {
             return number;
         }
-        let shingles = shingles(&words(text), self.filter.shingle);
-        let keys = if shingles.is_empty() {
+        let set = Set::new(shingles(&words(text), self.shingle));
+        let keys = if set.shingles().is_empty() {
             Vec::new()
         } else {
-            self.hashes.keys(&shingles)
+            self.hashes.keys(set.shingles())
         };
-        self.texts.push(Text { shingles, keys });
-        let number = self.texts.len() - 1;
+        let number = self.all.len();
+        self.all.push(Text { set, keys });
         self.numbers.insert(self.normalised.clone(), number);
         number
     }
+}
 
-    fn spared(&self, sample: &Sample<'_>) -> bool {
-        self.filter.spare.iter().any(|name| name == sample.source)
-    }
+/// A sample to judge, or one kept in an earlier round.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    sample: Sample<'a>,
+    earlier: bool,
+}
 
-    fn keep(&mut self, sample: Sample<'a>, text: usize, earlier: bool) {
-        let group = self.group(&sample);
+/// A sample that stays, and that later ones are compared with.
+struct Kept<'a> {
+    given: Given<'a>,
+    text: usize,
+}
+
+/// What stays of samples that are compared with each other.
+#[derive(Default)]
+struct Group<'a> {
+    kept: Vec<Kept<'a>>,
+    /// By text: a few, of both roles.
+    equal: HashMap<usize, Vec<u32>>,
+    buckets: Buckets,
+}
+
+impl<'a> Group<'a> {
+    fn keep(&mut self, given: Given<'a>, text: usize, keys: &[u64]) {
         let number = self.kept.len() as u32;
-        self.equal.entry((group, text)).or_default().push(number);
-        if !self.spared(&sample) {
-            self.buckets.insert(number, self.texts[text].keys(group));
-        }
-        self.kept.push(Kept {
-            sample,
-            text,
-            earlier,
-        });
+        self.equal.entry(text).or_default().push(number);
+        self.buckets.insert(number, keys);
+        self.kept.push(Kept { given, text });
     }
 
-    /// What `sample` repeats, and how nearly: a positive of its own anchor before anything else, then the first.
-    fn repeated(&self, sample: &Sample<'_>, text: usize) -> Option<(&Kept<'a>, f64)> {
-        let group = self.group(sample);
-        let order = |number: u32| {
-            let kept = &self.kept[number as usize].sample;
-            let own = kept.role == Role::Positive && kept.anchor == sample.anchor;
+    /// Those of `found` that `sample` may repeat, in the order they count: positives of its own anchor, then the rest, the
+    /// first first. A positive is compared with positives alone.
+    fn comparable(&self, sample: &Sample<'_>, mut found: Vec<u32>) -> Vec<u32> {
+        let of = |number: u32| &self.kept[number as usize].given.sample;
+        if sample.role == Role::Positive {
+            found.retain(|&number| of(number).role == Role::Positive);
+        }
+        found.sort_unstable_by_key(|&number| {
+            let other = of(number);
+            let own = other.role == Role::Positive && other.anchor == sample.anchor;
             (!own, number)
-        };
-        let comparable = |number: &u32| {
-            sample.role == Role::Negative
-                || self.kept[*number as usize].sample.role == Role::Positive
-        };
-        let equal = self.equal.get(&(group, text)).into_iter().flatten();
-        if let Some(number) = equal
-            .copied()
-            .filter(comparable)
-            .min_by_key(|&number| order(number))
-        {
+        });
+        found
+    }
+
+    /// What `sample` repeats, and how nearly.
+    fn repeated(
+        &mut self,
+        sample: &Sample<'_>,
+        text: usize,
+        keys: &[u64],
+        texts: &[Text],
+        threshold: f64,
+    ) -> Option<(&Kept<'a>, f64)> {
+        let equal = self.equal.get(&text).cloned().unwrap_or_default();
+        if let Some(&number) = self.comparable(sample, equal).first() {
             return Some((&self.kept[number as usize], 1.0));
         }
-        if self.spared(sample) {
-            return None;
-        }
-        self.buckets
-            .meeting(self.texts[text].keys(group))
+        let near = self.buckets.meeting(keys);
+        self.comparable(sample, near)
             .into_iter()
-            .filter(comparable)
-            .filter_map(|number| {
-                let other = &self.texts[self.kept[number as usize].text];
-                let set = &self.texts[text].shingles;
-                Some((
-                    number,
-                    jaccard(set, &other.shingles, self.filter.threshold)?,
-                ))
+            .find_map(|number| {
+                let kept = &self.kept[number as usize];
+                let similarity = texts[text].set.jaccard(&texts[kept.text].set, threshold)?;
+                Some((kept, similarity))
             })
-            .min_by_key(|&(number, _)| order(number))
-            .map(|(number, similarity)| (&self.kept[number as usize], similarity))
     }
+}
 
-    fn verdict(&mut self, sample: Sample<'a>) -> Verdict {
-        let text = self.number(sample.text);
-        let Some((kept, similarity)) = self.repeated(&sample, text) else {
-            self.keep(sample, text, false);
-            return Verdict::keep();
-        };
-        let how = if kept.text == text {
-            "repeats".to_owned()
-        } else {
-            format!("nearly repeats (Jaccard {similarity:.3})")
-        };
-        let role = match kept.sample.role {
-            Role::Positive => "positive",
-            Role::Negative => "negative",
-        };
-        let whose = if kept.sample.anchor == sample.anchor {
-            "its anchor"
-        } else {
-            "another anchor"
-        };
-        let when = if kept.earlier {
-            ", kept in an earlier round"
-        } else {
-            ""
-        };
-        let first = beginning(kept.sample.text);
-        Verdict::drop(format!("{how} a {role} of {whose}{when}: \"{first}\""))
-            .scored(similarity as f32)
-    }
+fn reason(sample: &Sample<'_>, kept: Given<'_>, exactly: bool, similarity: f64) -> String {
+    let how = if exactly {
+        "repeats".to_owned()
+    } else {
+        format!("nearly repeats (Jaccard {similarity:.3})")
+    };
+    let role = match kept.sample.role {
+        Role::Positive => "positive",
+        Role::Negative => "negative",
+    };
+    let whose = if kept.sample.anchor == sample.anchor {
+        "its anchor"
+    } else {
+        "another anchor"
+    };
+    let when = if kept.earlier {
+        ", kept in an earlier round"
+    } else {
+        ""
+    };
+    let first = beginning(kept.sample.text);
+    format!("{how} a {role} of {whose}{when}: \"{first}\"")
 }
 
 impl Filter for Duplicate {
     const SERVICES: &'static [&'static str] = &[abi::service::POOL];
 
     fn judge_all(&self, samples: &Samples<'_>, call: &Call<'_>) -> Result<Vec<Verdict>> {
+        let pool = call.pool()?;
+        let given = |earlier| move |sample| Given { sample, earlier };
+        let mut all: Vec<Given<'_>> = pool
+            .iter()
+            .map(given(true))
+            .chain(samples.iter().map(given(false)))
+            .collect();
+        let group = |one: &Given<'_>| (self.scope == "anchor").then_some(one.sample.anchor);
+        // What was kept before comes first, then positives, then negatives, each in their order.
+        all.sort_by_key(|one| (group(one), !one.earlier, one.sample.role == Role::Negative));
         let mut random = call.random(&[]);
-        let mut comparison = Comparison {
-            filter: self,
+        let mut texts = Texts {
+            shingle: self.shingle,
             hashes: MinHash::new(self.permutations, self.threshold, || random.bits()),
             numbers: HashMap::new(),
-            texts: Vec::new(),
-            kept: Vec::new(),
-            equal: HashMap::new(),
-            buckets: Buckets::default(),
+            all: Vec::new(),
             normalised: String::new(),
         };
-        let pool = call.pool()?;
-        let mut done = 0u64;
-        let total = (pool.len() + samples.len()) as u64;
-        let mut stopped = || {
-            done += 1;
-            if done.is_multiple_of(4096) {
-                call.progress(done, total, "samples");
-                return call.is_cancelled();
-            }
-            false
-        };
-        for sample in pool.iter() {
-            if stopped() {
-                return Err(Error::cancelled());
-            }
-            let text = comparison.number(sample.text);
-            comparison.keep(sample, text, true);
-        }
         let mut verdicts = vec![Verdict::keep(); samples.len()];
-        for role in [Role::Positive, Role::Negative] {
-            for sample in samples.iter().filter(|sample| sample.role == role) {
-                if stopped() {
-                    return Err(Error::cancelled());
+        let mut done = 0u64;
+        for some in all.chunk_by(|a, b| group(a) == group(b)) {
+            let mut group = Group::default();
+            for &one in some {
+                done += 1;
+                if done.is_multiple_of(4096) {
+                    if call.is_cancelled() {
+                        return Err(Error::cancelled());
+                    }
+                    call.progress(done, all.len() as u64, "samples");
                 }
-                verdicts[sample.row] = comparison.verdict(sample);
+                let sample = &one.sample;
+                let number = texts.number(sample.text);
+                let keys = if self.spare.iter().any(|name| name == sample.source) {
+                    &[]
+                } else {
+                    texts.all[number].keys.as_slice()
+                };
+                if !one.earlier
+                    && let Some((kept, similarity)) =
+                        group.repeated(sample, number, keys, &texts.all, self.threshold)
+                {
+                    let why = reason(sample, kept.given, kept.text == number, similarity);
+                    verdicts[sample.row] = Verdict::drop(why).scored(similarity as f32);
+                } else {
+                    group.keep(one, number, keys);
+                }
             }
         }
         Ok(verdicts)
