@@ -166,7 +166,17 @@ fn a_library_that_crashes_while_it_is_loaded_is_an_error_of_every_command_that_n
         &source.unwrap(),
         &["-DINITIALISER"],
     );
-    let _ = succeed(&["plugin", "trust", bad.to_str().unwrap()], folder.path());
+    let refused = fail(
+        &["plugin", "trust", bad.to_str().unwrap()],
+        folder.path(),
+        4,
+    );
+    assert!(refused.contains("signal 11"), "{refused}");
+    // Pinned by hand, as if it had begun to crash since.
+    let sum = Command::new("sha256sum").arg(&bad).output().unwrap().stdout;
+    let sum = String::from_utf8(sum).unwrap();
+    let pin = serde_json::json!({ bad.canonicalize().unwrap().to_str().unwrap(): sum[..64] });
+    std::fs::write(folder.path().join("plugins.lock"), pin.to_string()).unwrap();
     std::fs::write(
         folder.path().join("x.yaml"),
         format!("plugins: [\"{}\"]\n{}", bad.display(), small_experiment()),

@@ -6,7 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use orchestrator_tests::{
-    experiment, fail, library, orchestrator, repository, run, small_experiment, succeed,
+    experiment, fail, library, orchestrator, refreshed_experiment, repository, run,
+    small_experiment, succeed,
 };
 use serde_json::Value;
 
@@ -138,7 +139,7 @@ fn a_run_leaves_samples_a_model_a_store_and_a_report() {
 
 #[test]
 fn the_thread_count_changes_nothing() {
-    let folder = experiment(&small_experiment());
+    let folder = experiment(&refreshed_experiment());
     let folder = folder.path();
     let identities: Vec<_> = ["1", "2", "5"]
         .iter()
@@ -173,7 +174,7 @@ fn the_thread_count_changes_nothing() {
 
 #[test]
 fn a_run_killed_anywhere_resumes_to_the_same_end() {
-    let folder = experiment(&small_experiment());
+    let folder = experiment(&refreshed_experiment());
     let folder = folder.path();
     let whole = outcome(&succeed(
         &["run", "x.yaml", "--run-dir", "whole", "--json"],

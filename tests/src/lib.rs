@@ -123,7 +123,7 @@ samples:
     - explicit_positive: { join: both }
     - explicit_negative
     - random: { per_anchor: 2 }
-    - hard_negative: { per_anchor: 3, refresh_every: 5 steps }
+    - hard_negative: { per_anchor: 3 }
   augment:
     - char_noise: {}
   filter:
@@ -137,6 +137,15 @@ train:
 active_learning: { rounds: 2, select: margin, budget: 10, annotator: oracle, hold_back: 0.3 }
 "
     .to_owned()
+}
+
+/// The small experiment with hard negatives that are mined again as it goes.
+#[must_use]
+pub fn refreshed_experiment() -> String {
+    small_experiment().replace(
+        "hard_negative: { per_anchor: 3 }",
+        "hard_negative: { per_anchor: 3, refresh_every: 5 steps }",
+    )
 }
 
 /// Writes `text` as `x.yaml` into a folder of its own.

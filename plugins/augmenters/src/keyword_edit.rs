@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use orchestrator_plugin::config::Setting;
 use orchestrator_plugin::{
-    Augmenter, Call, Config, Error, Random, Result, Role, Sample, Samples, Sink,
+    Augmenter, Call, Config, Error, Random, Result, Role, Sample, Samples, Sink, abi,
 };
 use serde_json::{Map, Value, json};
 
@@ -175,6 +175,8 @@ fn direction(sample: &Sample<'_>, words: &Words<'_>, random: &mut Random) -> Opt
 }
 
 impl Augmenter for KeywordEdit {
+    const SERVICES: &'static [&'static str] = &[abi::service::CORPUS];
+
     fn augment(&self, samples: &Samples<'_>, call: &Call<'_>, sink: &mut Sink<'_>) -> Result<()> {
         let corpus = if self.kinds.contains(&Kind::Entity) {
             Some(call.corpus()?)
