@@ -20,7 +20,7 @@ fn all_isolated() -> String {
             "- explicit_negative: { isolation: process }\n",
         ),
         ("{ per_anchor: 2 }", "{ per_anchor: 2, isolation: process }"),
-        ("{ per_anchor: 3 }", "{ per_anchor: 3, isolation: process }"),
+        ("{ per_anchor: 3,", "{ per_anchor: 3, isolation: process,"),
         ("char_noise: {}", "char_noise: { isolation: process }"),
         ("{ min_words: 8 }", "{ min_words: 8, isolation: process }"),
         ("- retracted\n", "- retracted: { isolation: process }\n"),
@@ -166,7 +166,8 @@ fn a_library_that_crashes_while_it_is_loaded_is_an_error_of_every_command_that_n
         &source.unwrap(),
         &["-DINITIALISER"],
     );
-    let _ = succeed(&["plugin", "trust", bad.to_str().unwrap()], folder.path());
+    // `plugin trust` looks into it first, and would not pin it.
+    orchestrator_plugin_host::trust(&bad, &folder.path().join("plugins.lock")).unwrap();
     std::fs::write(
         folder.path().join("x.yaml"),
         format!("plugins: [\"{}\"]\n{}", bad.display(), small_experiment()),
