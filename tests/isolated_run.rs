@@ -20,7 +20,7 @@ fn all_isolated() -> String {
             "- explicit_negative: { isolation: process }\n",
         ),
         ("{ per_anchor: 2 }", "{ per_anchor: 2, isolation: process }"),
-        ("{ per_anchor: 3 }", "{ per_anchor: 3, isolation: process }"),
+        ("{ per_anchor: 3,", "{ per_anchor: 3, isolation: process,"),
         ("char_noise: {}", "char_noise: { isolation: process }"),
         ("{ min_words: 8 }", "{ min_words: 8, isolation: process }"),
         ("- retracted\n", "- retracted: { isolation: process }\n"),
@@ -172,11 +172,8 @@ fn a_library_that_crashes_while_it_is_loaded_is_an_error_of_every_command_that_n
         4,
     );
     assert!(refused.contains("signal 11"), "{refused}");
-    // Pinned by hand, as if it had begun to crash since.
-    let sum = Command::new("sha256sum").arg(&bad).output().unwrap().stdout;
-    let sum = String::from_utf8(sum).unwrap();
-    let pin = serde_json::json!({ bad.canonicalize().unwrap().to_str().unwrap(): sum[..64] });
-    std::fs::write(folder.path().join("plugins.lock"), pin.to_string()).unwrap();
+    // `plugin trust` looks into it first, and would not pin it.
+    orchestrator_plugin_host::trust(&bad, &folder.path().join("plugins.lock")).unwrap();
     std::fs::write(
         folder.path().join("x.yaml"),
         format!("plugins: [\"{}\"]\n{}", bad.display(), small_experiment()),

@@ -242,10 +242,7 @@ fn samples_verdicts_and_choices_are_the_same_here_and_in_a_process_of_its_own() 
         ("explicit_positive", json!({ "join": "both" })),
         ("explicit_negative", json!({})),
         ("random", json!({ "per_anchor": 2 })),
-        (
-            "hard_negative",
-            json!({ "top_k": 4, "per_anchor": 3, "range_min": 0 }),
-        ),
+        ("hard_negative", json!({ "top_k": 4, "per_anchor": 3 })),
         ("borrower", json!({ "file": "a.txt" })),
     ] {
         let [here, there] = both(&host, Kind::Sampler, name, &settings);

@@ -186,23 +186,25 @@ impl Plugin {
                     .map(|remote| Instance::in_child(name, remote))
             }
         };
-        made.map_err(|error| self.about_declared_settings(error))
+        made.map_err(|error| self.about_declared_settings(error, settings))
     }
 
-    /// Nobody can give a setting that the schema does not have: a plugin that asks for one is at fault, not the experiment.
-    fn about_declared_settings(&self, error: Error) -> Error {
+    /// Nobody can know of a setting that the schema does not have: a plugin that misses one is at fault, not the experiment.
+    fn about_declared_settings(&self, error: Error, settings: &Value) -> Error {
         match error {
             Error::Config {
                 plugin,
                 pointer,
                 message,
-            } if !declares(&self.info.schema, &pointer) => Error::Violation {
-                plugin,
-                call: "create",
-                what: format!(
-                    "it refuses the setting `{pointer}`, which its schema does not declare: {message}"
-                ),
-            },
+            } if settings.pointer(&pointer).is_none() && !declares(&self.info.schema, &pointer) => {
+                Error::Violation {
+                    plugin,
+                    call: "create",
+                    what: format!(
+                        "it wants the setting `{pointer}`, which its schema does not declare: {message}"
+                    ),
+                }
+            }
             other => other,
         }
     }
