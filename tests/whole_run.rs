@@ -385,7 +385,10 @@ fn the_shipped_experiments_pass_the_schema_and_the_check() {
     let schema: Value = serde_json::from_str(&succeed(&["schema"], folder.path())).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut seen = 0;
-    for entry in std::fs::read_dir(repository().join("experiments")).unwrap() {
+    let files = ["experiments", "experiments/techniques"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(repository().join(folder)).unwrap());
+    for entry in files {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
@@ -406,7 +409,7 @@ fn the_shipped_experiments_pass_the_schema_and_the_check() {
             path.display()
         );
     }
-    assert!(seen >= 2);
+    assert!(seen >= 20, "{seen}");
 }
 
 #[test]
