@@ -259,7 +259,12 @@ fn row_04_other_papers_on_the_topic_are_negatives_and_none_was_judged() {
                  JOIN judgement j ON j.anchor = s.anchor AND j.document = s.document WHERE p.source = '{source}'"
             ),
         );
-        // Nearer in subject than chance: the corpus has four fields of one size.
+        assert!(
+            all.iter()
+                .all(|made| made.document.is_some() && !made.positive)
+        );
+        // Nearer in subject than chance, which is a quarter: the corpus has four fields of one size. Not asked of topics: 208
+        // abstracts are too few for them (scikit-learn's find no more fields than ours).
         let anchors = ran.anchors_domains();
         let same = all
             .iter()
@@ -267,8 +272,16 @@ fn row_04_other_papers_on_the_topic_are_negatives_and_none_was_judged() {
                 documents[&made.document.unwrap()].2["domain"] == anchors[&made.anchor].as_str()
             })
             .count();
-        assert!(same * 2 > all.len(), "{source}: {same} of {}", all.len());
+        assert!(
+            source == "by_topic" || same * 2 > all.len(),
+            "{source}: {same} of {}",
+            all.len()
+        );
     }
+    ran.none(
+        "papers whose topics are less like the positive's than asked for",
+        "SELECT count(*) FROM provenance WHERE source = 'by_topic' AND (score IS NULL OR score < 0.4999)",
+    );
 }
 
 impl Ran {
