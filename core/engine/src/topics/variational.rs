@@ -1,6 +1,6 @@
 //! Online variational Bayes for latent Dirichlet allocation (Hoffman, Blei, Bach 2010), step by step as scikit-learn's
 //! `LatentDirichletAllocation` does it, so that each step can be compared. Only the start differs: a document's mixture
-//! begins even in every pass, not drawn.
+//! begins even in every step, not drawn. A batch that is all documents makes it ordinary variational Bayes.
 
 use rayon::prelude::*;
 
@@ -27,16 +27,17 @@ pub(super) struct Lda {
     /// Of the mixtures and of the topics: 1 / topics.
     prior: f64,
     /// `[terms, topics]`: how many words of each term are of each topic, and the prior.
-    lambda: Vec<f64>,
+    pub(super) lambda: Vec<f64>,
     /// `[terms, topics]`: exp(E[log of the topic's share of the term]).
     weights: Vec<f64>,
+    /// The number of the next step, from 1.
     steps: u32,
 }
 
 /// What one document says.
-struct Found {
+pub(super) struct Found {
     /// The parameters of its mixture.
-    gamma: Vec<f64>,
+    pub(super) gamma: Vec<f64>,
     /// exp(E[log mixture]).
     mixture: Vec<f64>,
     /// For each of its terms, its count over what model and mixture expect.
@@ -67,7 +68,7 @@ impl Lda {
             prior: 1.0 / topics as f64,
             weights: vec![0.0; lambda.len()],
             lambda,
-            steps: 0,
+            steps: 1,
         };
         model.weigh();
         model
@@ -92,7 +93,12 @@ impl Lda {
                 }
             }
         }
-        let weight = (OFFSET + f64::from(self.steps)).powf(-DECAY);
+        // All documents say all there is: nothing earlier is worth keeping.
+        let weight = if batch.len() == all {
+            1.0
+        } else {
+            (OFFSET + f64::from(self.steps)).powf(-DECAY)
+        };
         let scale = all as f64 / batch.len().max(1) as f64;
         for ((value, sum), share) in self.lambda.iter_mut().zip(&sums).zip(&self.weights) {
             *value = *value * (1.0 - weight) + weight * (self.prior + scale * (sum * share));
@@ -149,7 +155,7 @@ impl Lda {
     }
 
     /// Mixture and topics of a document's words, by turns until they agree.
-    fn find(&self, counts: &Counts) -> Found {
+    pub(super) fn find(&self, counts: &Counts) -> Found {
         let topics = self.topics;
         // Next to each other, since they are gone through many times.
         let rows: Vec<f64> = counts
@@ -216,7 +222,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// The derivative of the logarithm of the gamma function, for positive numbers: moved up by `digamma(x) = digamma(x + 1) -
 /// 1/x`, the fractions added as one, then the asymptotic series (Abramowitz and Stegun 6.3.18).
-fn digamma(x: f64) -> f64 {
+pub(super) fn digamma(x: f64) -> f64 {
     let (mut x, mut over, mut under) = (x, 0.0, 1.0);
     while x < 10.0 {
         over = over * x + under;
