@@ -2,8 +2,8 @@
 embeddings, two threads each, in turn. Says the ratios (theirs to ours: over 1 we are faster), the memory, and whether the
 answers are the same. bench/README.md says how to run it.
 
-    python bench/mining/compare.py mine PROGRAM FOLDER [--pairs 9]
-    python bench/mining/compare.py search PROGRAM FOLDER [--pairs 3] [--k 100]
+    python bench/mining/compare.py mine PROGRAM FOLDER [--pairs 7]
+    python bench/mining/compare.py search PROGRAM FOLDER [--pairs 7] [--k 100]
 """
 import argparse
 import json
@@ -145,19 +145,118 @@ class GivenEmbeddings:
         return self.documents.shape[1]
 
 
-# Settings of sentence-transformers, and ours to the same effect.
-CASES = []
+# The settings have one name on both sides, but for these. `against: worst` is what theirs does with several positives.
+CASES = [
+    dict(range_max=50, num_negatives=5),
+    dict(range_max=50, num_negatives=5, relative_margin=0.05),
+    dict(range_max=50, num_negatives=5, absolute_margin=0.1),
+    dict(range_max=100, num_negatives=10, min_score=0.3, max_score=0.7),
+    dict(range_min=10, range_max=50, num_negatives=5, max_score=0.8, relative_margin=0.05),
+    dict(range_min=10, range_max=50, num_negatives=5, max_score=0.8, relative_margin=0.05, sampling_strategy="random"),
+]
+
+
+def our_settings(case):
+    settings = {"top_k": case["range_max"], "per_anchor": case["num_negatives"]}
+    settings |= {name: case[name] for name in ("range_min", "max_score", "min_score") if name in case}
+    margin = {name: case[f"{name}_margin"] for name in ("relative", "absolute") if f"{name}_margin" in case}
+    if margin:
+        settings["margin"] = margin | {"against": "worst"}
+    # The host checks settings and completes them by their defaults before a plugin sees them; here we do.
+    return {"range_min": 0, "sampling": case.get("sampling_strategy", "top"), **settings}
+
+
+def their_negatives(mined, number_of):
+    found = {}
+    for claim, negative in zip(mined["anchor"], mined["negative"]):
+        found.setdefault(claim, set()).add(number_of[negative])
+    return found
 
 
 def mine(given):
-    raise NotImplementedError
+    import datasets
+    import faiss
+    import torch
+    from sentence_transformers import __version__
+    from sentence_transformers.util import mine_hard_negatives
+
+    torch.set_num_threads(int(THREADS))
+    faiss.omp_set_num_threads(int(THREADS))
+    dim = json.loads((given.folder / "dim.json").read_text())
+    texts = json.loads((given.folder / "texts.json").read_text())
+    documents, claims = texts["documents"], texts["claims"]
+    number_of = {text: number for number, text in enumerate(documents)}
+    of_claims, of_documents = floats(given.folder / "claims.f32", dim), floats(given.folder / "documents.f32", dim)
+    exact = of_claims.astype(np.float64) @ of_documents.astype(np.float64).T
+    positives = {number: set() for number in range(len(claims))}
+    for claim, document in json.loads((given.folder / "positives.json").read_text()):
+        positives[claim].add(document)
+    rows = [(claims[claim], documents[document]) for claim in positives for document in sorted(positives[claim])]
+    dataset = datasets.Dataset.from_dict({"anchor": [row[0] for row in rows], "positive": [row[1] for row in rows]})
+    # Theirs asks for each distinct claim once.
+    first = list({text: number for number, text in reversed(list(enumerate(claims)))}.values())[::-1]
+    model = GivenEmbeddings(of_claims[first], of_documents)
+    ours = Worker(given.program, "mine", given.folder)
+
+    def theirs(case, use_faiss):
+        random.seed(13)
+        begin = time.perf_counter()
+        mined = mine_hard_negatives(dataset, model, corpus=documents, use_faiss=use_faiss, verbose=False, **case)
+        return time.perf_counter() - begin, mined
+
+    for case in CASES:
+        settings = our_settings(case)
+        print(f"sentence-transformers {__version__}: {case}\norchestrator: {json.dumps(settings)}", flush=True)
+        for use_faiss in (False, True):
+            pairs = []
+            for pair in range(given.pairs + 1):
+                if pair % 2 == 0:
+                    answer, (seconds, mined) = ours.ask(**settings), theirs(case, use_faiss)
+                else:
+                    (seconds, mined), answer = theirs(case, use_faiss), ours.ask(**settings)
+                # The first warms both up.
+                pairs += [(answer["seconds"], seconds)] if pair else []
+            medians(f"  {'faiss' if use_faiss else 'torch'}", pairs)
+            found = {number: {} for number in range(len(claims))}
+            for claim, document, score in answer["negatives"]:
+                found[claim][document] = score
+            if case.get("sampling_strategy") == "random":
+                # Drawn otherwise, from the same: all that theirs would take with `top` and no limit.
+                window = case | {"sampling_strategy": "top", "num_negatives": case["range_max"] - case["range_min"]}
+                window = their_negatives(theirs(window, use_faiss)[1], number_of)
+                inside = sum(set(found[claim]) <= window.get(text, set()) for claim, text in enumerate(claims))
+                print(f"  {inside} of {len(claims)} claims: ours are drawn from what theirs draws from")
+                assert inside == len(claims)
+                continue
+            report(case, claims, found, their_negatives(mined, number_of), exact, positives)
+
+
+def report(case, claims, ours, theirs, exact, positives):
+    """Says for how many claims the negatives are the same, and why not for the others."""
+    same, deeper, near, other = 0, 0, 0, []
+    for claim, text in enumerate(claims):
+        mine, other_side = set(ours[claim]), theirs.get(text, set())
+        if mine == other_side:
+            same += 1
+            continue
+        order = [document for document in np.argsort(-exact[claim], kind="stable") if document not in positives[claim]]
+        last = exact[claim][order[case["range_max"] - 1]]
+        differ = exact[claim][sorted(mine ^ other_side)]
+        if mine < other_side and (differ < last).all():
+            deeper += 1
+        elif np.ptp(differ) < NEAR:
+            near += 1
+        else:
+            other.append(text)
+    print(f"  the same negatives for {same} of {len(claims)} claims; {deeper}: theirs looks beyond range_max; {near}: tied at the cut")
+    assert not other, other
 
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("what", choices=["mine", "search", "faiss"])
 arguments.add_argument("program", type=pathlib.Path)
 arguments.add_argument("folder", type=pathlib.Path)
-arguments.add_argument("--pairs", type=int, default=3)
+arguments.add_argument("--pairs", type=int, default=7)
 arguments.add_argument("--k", type=int, default=100)
 given = arguments.parse_args()
 if given.what == "faiss":
