@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use orchestrator_plugin_host::TopicModel as _;
 use serde_json::Value;
 
-use super::variational::{Counts, Lda, digamma};
 use super::Topics;
+use super::variational::{Counts, Lda, digamma};
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("../../tests/topics.json")).unwrap()
