@@ -67,7 +67,7 @@ fn only_one_crate_knows_each_library() {
     let all = dependencies();
     for (library, crates) in [
         ("candle-core", &["orchestrator-model"][..]),
-        ("faer", &["orchestrator-model"]),
+        ("pulp", &["orchestrator-model"]),
         ("tokenizers", &["orchestrator-model"]),
         ("rusqlite", &["orchestrator-store"]),
         ("minijinja", &["orchestrator-reports"]),

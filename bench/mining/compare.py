@@ -1,9 +1,10 @@
 """Mining against sentence-transformers' `mine_hard_negatives`, and search against faiss's `IndexFlatIP`: the same
-embeddings, two threads each, in turn. Says the ratios (theirs to ours: over 1 we are faster), the memory, and whether the
-answers are the same. bench/README.md says how to run it.
+embeddings, as many threads each, in turn. Says the ratios (theirs to ours: over 1 we are faster) of the time on the clock
+and of processor time, which other work on the machine disturbs less (with `--threads 1`, where nobody spins), the memory,
+and whether the answers are the same. bench/README.md says how to run it.
 
-    python bench/mining/compare.py mine PROGRAM FOLDER [--pairs 7]
-    python bench/mining/compare.py search PROGRAM FOLDER [--pairs 7] [--k 100]
+    python bench/mining/compare.py mine PROGRAM FOLDER [--pairs 7] [--threads 2]
+    python bench/mining/compare.py search PROGRAM FOLDER [--pairs 7] [--threads 2] [--k 100]
 """
 import argparse
 import json
@@ -15,9 +16,17 @@ import subprocess
 import sys
 import time
 
-THREADS = "2"
+arguments = argparse.ArgumentParser()
+arguments.add_argument("what", choices=["mine", "search", "faiss"])
+arguments.add_argument("program", type=pathlib.Path)
+arguments.add_argument("folder", type=pathlib.Path)
+arguments.add_argument("--pairs", type=int, default=7)
+arguments.add_argument("--threads", type=int, default=2)
+arguments.add_argument("--k", type=int, default=100)
+given = arguments.parse_args()
 # Set before numpy, torch and faiss are loaded; OPENBLAS_* would choose an old kernel for the peers.
-os.environ.update(OMP_NUM_THREADS=THREADS, RAYON_NUM_THREADS=THREADS, TQDM_DISABLE="1", HF_HUB_OFFLINE="1")
+threads = str(given.threads)
+os.environ.update(OMP_NUM_THREADS=threads, RAYON_NUM_THREADS=threads, TQDM_DISABLE="1", HF_HUB_OFFLINE="1")
 for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(name, None)
 
@@ -50,12 +59,26 @@ def peak_bytes():
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
+class Clock:
+    """Time on the clock and processor time of this process since it was made."""
+
+    def __init__(self):
+        self.began = time.perf_counter(), time.process_time()
+
+    def times(self):
+        return {"seconds": time.perf_counter() - self.began[0], "processor_seconds": time.process_time() - self.began[1]}
+
+
 def medians(name, pairs):
-    ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    ratio = statistics.median(theirs / ours for ours, theirs in pairs)
-    low, high = min(b / a for a, b in pairs), max(b / a for a, b in pairs)
-    print(f"{name}: ours {statistics.median(ours):.4g} s, theirs {statistics.median(theirs):.4g} s, "
-          f"ratio {ratio:.2f} ({low:.2f} to {high:.2f}, {len(pairs)} pairs)", flush=True)
+    """Of pairs of answers, ours first: medians of the times and of the pairs' ratios."""
+    parts = []
+    for what in ("seconds", "processor_seconds"):
+        times = [(mine[what], other[what]) for mine, other in pairs]
+        ratios = [other / mine for mine, other in times]
+        ours, theirs = (statistics.median(side) for side in zip(*times))
+        parts.append(f"{what.replace('_', ' ')}: ours {ours:.3g}, theirs {theirs:.3g}, "
+                     f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"{name}, {given.threads} threads, {len(pairs)} pairs: " + "; ".join(parts), flush=True)
 
 
 # ---- search ----------------------------------------------------------------------------------------------------------
@@ -65,7 +88,7 @@ def serve_faiss(folder):
     """Runs as a process of its own, so that its memory is its own."""
     import faiss
 
-    faiss.omp_set_num_threads(int(THREADS))
+    faiss.omp_set_num_threads(given.threads)
     dim = json.loads((folder / "dim.json").read_text())
     queries = floats(folder / "queries.f32", dim)
     documents = np.memmap(folder / "documents.f32", dtype="<f4", mode="r").reshape(-1, dim)
@@ -76,18 +99,18 @@ def serve_faiss(folder):
     before = peak_bytes()
     for line in sys.stdin:
         asked = json.loads(line)
-        begin = time.perf_counter()
+        clock = Clock()
         scores, found = index.search(queries, asked["k"])
-        seconds = time.perf_counter() - begin
+        times = clock.times()
         peak = peak_bytes()
         if asked.get("out"):
             np.rec.fromarrays([found.astype("<i4"), scores], names="document,score").tofile(asked["out"])
-        print(json.dumps({"seconds": seconds, "bytes_before": before, "bytes_peak": peak, "version": faiss.__version__}), flush=True)
+        print(json.dumps(times | {"bytes_before": before, "bytes_peak": peak, "version": faiss.__version__}), flush=True)
 
 
 def search(given):
     ours = Worker(given.program, "search", given.folder)
-    theirs = Worker(sys.executable, __file__, "faiss", given.program, given.folder)
+    theirs = Worker(sys.executable, __file__, "faiss", given.program, given.folder, "--threads", given.threads)
     out = [given.folder / "ours.found", given.folder / "theirs.found"]
     pairs = []
     for pair in range(given.pairs):
@@ -96,8 +119,8 @@ def search(given):
         answers = [None, None]
         for side in order:
             answers[side] = [ours, theirs][side].ask(k=given.k, out=str(out[side]))
-        pairs.append([answer["seconds"] for answer in answers])
-        print(f"  ours {pairs[-1][0]:.2f} s, faiss {pairs[-1][1]:.2f} s", flush=True)
+        pairs.append(answers)
+        print("  ours {:.2f} s, faiss {:.2f} s".format(*(answer["seconds"] for answer in answers)), flush=True)
     for name, answer in zip(("ours", f"faiss {answers[1]['version']}"), answers):
         before, peak = answer["bytes_before"] / MIB, answer["bytes_peak"] / MIB
         print(f"{name}: {peak:.0f} MiB at most, of which {peak - before:.0f} MiB came with the search and its answer")
@@ -180,8 +203,8 @@ def mine(given):
     from sentence_transformers import __version__
     from sentence_transformers.util import mine_hard_negatives
 
-    torch.set_num_threads(int(THREADS))
-    faiss.omp_set_num_threads(int(THREADS))
+    torch.set_num_threads(given.threads)
+    faiss.omp_set_num_threads(given.threads)
     dim = json.loads((given.folder / "dim.json").read_text())
     texts = json.loads((given.folder / "texts.json").read_text())
     documents, claims = texts["documents"], texts["claims"]
@@ -200,9 +223,9 @@ def mine(given):
 
     def theirs(case, use_faiss):
         random.seed(13)
-        begin = time.perf_counter()
+        clock = Clock()
         mined = mine_hard_negatives(dataset, model, corpus=documents, use_faiss=use_faiss, verbose=False, **case)
-        return time.perf_counter() - begin, mined
+        return clock.times(), mined
 
     for case in CASES:
         settings = our_settings(case)
@@ -211,11 +234,11 @@ def mine(given):
             pairs = []
             for pair in range(given.pairs + 1):
                 if pair % 2 == 0:
-                    answer, (seconds, mined) = ours.ask(**settings), theirs(case, use_faiss)
+                    answer, (times, mined) = ours.ask(**settings), theirs(case, use_faiss)
                 else:
-                    (seconds, mined), answer = theirs(case, use_faiss), ours.ask(**settings)
+                    (times, mined), answer = theirs(case, use_faiss), ours.ask(**settings)
                 # The first warms both up.
-                pairs += [(answer["seconds"], seconds)] if pair else []
+                pairs += [(answer, times)] if pair else []
             medians(f"  {'faiss' if use_faiss else 'torch'}", pairs)
             found = {number: {} for number in range(len(claims))}
             for claim, document, score in answer["negatives"]:
@@ -252,13 +275,6 @@ def report(case, claims, ours, theirs, exact, positives):
     assert not other, other
 
 
-arguments = argparse.ArgumentParser()
-arguments.add_argument("what", choices=["mine", "search", "faiss"])
-arguments.add_argument("program", type=pathlib.Path)
-arguments.add_argument("folder", type=pathlib.Path)
-arguments.add_argument("--pairs", type=int, default=7)
-arguments.add_argument("--k", type=int, default=100)
-given = arguments.parse_args()
 if given.what == "faiss":
     serve_faiss(given.folder)
 elif given.what == "search":

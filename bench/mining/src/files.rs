@@ -1,4 +1,4 @@
-//! Raw little-endian numbers in files, and how much memory this process has held.
+//! Raw little-endian numbers in files, and what this process has used of memory and processors.
 
 use std::error::Error;
 use std::fs::File;
@@ -63,4 +63,14 @@ pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Processor time this process has used, all threads together, where the system tells (Linux, in hundredths).
+pub fn processor_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name, which may have spaces: the 12th and 13th are the times of user and system.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields = fields.split_whitespace().skip(11).take(2);
+    let ticks: Result<Vec<f64>, _> = fields.map(str::parse).collect();
+    Some(ticks.ok()?.iter().sum::<f64>() / 100.0)
 }

@@ -137,7 +137,7 @@ pub fn mine(folder: &Path) -> Result<(), Box<dyn Error>> {
         ..SearchPath::default()
     })?;
     crate::serve(|settings| {
-        let begin = Instant::now();
+        let (begin, used) = (Instant::now(), files::processor_seconds());
         let plugin = host
             .find(Kind::Sampler, "hard_negative")
             .ok_or("the samplers are not beside this program")?;
@@ -156,6 +156,9 @@ pub fn mine(folder: &Path) -> Result<(), Box<dyn Error>> {
         let known: BTreeSet<usize> = (0..workload.claims.len()).collect();
         let proposed = instance.propose(&context, &workload.anchors(), &known)?;
         let seconds = begin.elapsed().as_secs_f64();
+        let used = files::processor_seconds()
+            .zip(used)
+            .map(|(now, then)| now - then);
         let negatives: Vec<Value> = proposed
             .candidates
             .iter()
@@ -163,6 +166,7 @@ pub fn mine(folder: &Path) -> Result<(), Box<dyn Error>> {
             .collect();
         Ok(json!({
             "seconds": seconds,
+            "processor_seconds": used,
             "bytes_peak": files::peak_bytes(),
             "negatives": negatives,
             "counts": proposed.counts,

@@ -1,5 +1,5 @@
 //! Encoders: texts to embeddings, and the gradient of embeddings to the gradient of parameters. The only crate that knows
-//! candle, tokenizers and faer. One encoder so far: [`StaticEncoder`].
+//! candle, tokenizers and pulp. One encoder so far: [`StaticEncoder`].
 
 mod error;
 mod kernel;
@@ -7,7 +7,9 @@ mod pooling;
 mod save;
 mod static_encoder;
 mod tokenizer;
+#[cfg(target_arch = "x86_64")]
+mod whole;
 
 pub use error::Error;
-pub use kernel::{products, rounding};
+pub use kernel::{Bound, Hit, Lengths, Products};
 pub use static_encoder::{Forward, Gradient, StaticEncoder, Tokens};

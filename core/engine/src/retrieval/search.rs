@@ -1,29 +1,29 @@
 //! Exact search: the documents with the greatest dot products, the same on every machine and for every number of threads.
 //!
-//! A fast matrix product scores tiles of documents; its last bits depend on the processor. So it only says who cannot be
-//! among the best: whoever lies below the k-th best by more than rounding can explain. The few that are left are scored
-//! again by `dot`, whose bits are fixed, and ordered by that, ties by lower document. The answer is that of scoring every
-//! pair by `dot`.
+//! A fast kernel says which products may be high enough. It is a little off, by no more than a bound: whoever lies below
+//! the k-th best by more than that cannot be among the best. The few that are left are scored again by `dot`, whose bits
+//! are fixed, and ordered by that, ties by lower document. The answer is that of scoring every pair by `dot`.
 //!
-//! Beside its arguments and its answer, a thread holds one tile and the candidates of one block of queries:
-//! `4 * QUERIES * TILE + 8 * QUERIES * (2 k + SLACK)` bytes, and the product's packed copies, under 2 MiB.
+//! Memory beside the arguments: the answer, `16 * k` bytes a query, up to twice while it is put together; and for each
+//! thread `QUERIES * (2 * dim + 8 * (2 * k + SLACK))` bytes for a block of queries and its candidates and
+//! `TILE * (4 * dim + 12 * QUERIES)` for a tile of documents.
 
-use orchestrator_model::{products, rounding};
+use orchestrator_model::{Bound, Lengths, Products};
 use orchestrator_plugin_host::{dot, dots};
 use rayon::prelude::*;
 
 use super::best;
 
-/// Queries and documents of a tile: it stays in the second cache with what it is made of.
-const QUERIES: usize = 192;
-const TILE: usize = 512;
-/// Scores looked at together.
-const LOOK: usize = 16;
+/// Queries and documents of a tile: what it takes stays in the second cache. Documents in multiples of the kernel's groups.
+const QUERIES: usize = 384;
+const TILE: usize = 252;
 /// Room for candidates beyond twice `k`.
 const SLACK: usize = 256;
-/// Few queries are cut finer, and their documents into pieces of at least this many, up to `TASKS` tasks.
-const PIECE: usize = 16_384;
-const TASKS: usize = 16;
+/// Documents are cut into pieces of at least this many, and this many times `k`, for up to `TASKS` tasks: each piece finds
+/// out anew what is high enough.
+const PIECE: usize = 32_768;
+const PIECE_BY_K: usize = 512;
+const TASKS: usize = 64;
 
 /// The `k` documents with the greatest dot products with each query, best first, ties by lower place. `queries` and
 /// `documents` are `[rows, dim]`.
@@ -38,13 +38,22 @@ pub fn top_k(queries: &[f32], documents: &[f32], dim: usize, k: usize) -> Vec<Ve
     if k == 0 {
         return vec![Vec::new(); n];
     }
-    let longest = documents
+    let lengths = documents
         .par_chunks(TILE * dim)
-        .map(|some| longest(some, dim))
-        .reduce(|| 0.0, greater);
-    let block = n.div_ceil(TASKS).clamp(QUERIES / 2, QUERIES);
+        .map(|some| Lengths::of(some, dim))
+        .reduce(|| Lengths::NONE, Lengths::and);
+    // Cut into tasks by what there is, not by who will do them. Each block of queries makes the documents ready for the
+    // kernel: only where documents are few may it be small.
+    let most_pieces = m.div_ceil(PIECE.max(PIECE_BY_K * k));
+    let block = if most_pieces == 1 {
+        n.div_ceil(TASKS / 4)
+            .next_multiple_of(16)
+            .clamp(64, QUERIES)
+    } else {
+        QUERIES
+    };
     let blocks = n.div_ceil(block);
-    let pieces = (TASKS / blocks.max(1)).clamp(1, m.div_ceil(PIECE));
+    let pieces = (TASKS / blocks.max(1)).clamp(1, most_pieces);
     let piece = m.div_ceil(pieces).next_multiple_of(TILE);
     let found: Vec<Vec<Ranking>> = (0..blocks * pieces)
         .into_par_iter()
@@ -59,7 +68,7 @@ pub fn top_k(queries: &[f32], documents: &[f32], dim: usize, k: usize) -> Vec<Ve
                 dim,
                 k,
             }
-            .run(longest)
+            .run(lengths)
         })
         .collect();
     if pieces == 1 {
@@ -83,23 +92,9 @@ fn merged(pieces: &[Vec<Ranking>], k: usize) -> impl Iterator<Item = Ranking> {
             .collect();
         all.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         all.truncate(k);
+        all.shrink_to_fit();
         all
     })
-}
-
-/// The greater, and NaN before all.
-fn greater(a: f64, b: f64) -> f64 {
-    if b > a || b.is_nan() { b } else { a }
-}
-
-/// No less than the length of the longest of some vectors.
-fn longest(vectors: &[f32], dim: usize) -> f64 {
-    let (share, least) = rounding(dim);
-    let squares = vectors
-        .chunks_exact(dim)
-        .map(|one| f64::from(dot(one, one)));
-    let greatest = squares.fold(0.0, greater);
-    (greatest * (1.0 + 2.0 * share) + least).sqrt()
 }
 
 /// One block of queries against one piece of the documents.
@@ -118,46 +113,48 @@ impl Search<'_> {
         2 * self.k + SLACK
     }
 
-    fn run(&self, longest_document: f64) -> Vec<Ranking> {
-        let (share, least) = rounding(self.dim);
+    fn run(&self, of_documents: Lengths) -> Vec<Ranking> {
+        let of_queries = Lengths::of(self.queries, self.dim);
+        let lengths = of_queries.and(of_documents);
+        let mut products = Products::of(self.queries, self.dim, lengths).ok();
+        let fixed = Bound::of_floats(self.dim);
         let room = self.room().min(self.documents.len() / self.dim);
         let mut rows: Vec<Row<'_>> = self
             .queries
             .chunks_exact(self.dim)
             .map(|query| {
-                let product = longest(query, self.dim) * longest_document;
-                // Two products may each be off, at the k-th best and at a candidate.
-                let window = 4.0 * (share * product + least);
+                let product = Lengths::of(query, self.dim).longest * of_documents.longest;
+                // Both the k-th best and a candidate may be off.
+                let window = products.as_ref().map(Products::bound).map(|fast| {
+                    let share = fast.share + fixed.share;
+                    2.0 * (share * product + fast.least + fixed.least)
+                });
                 Row {
                     search: self,
                     query,
                     // Lengths that may overflow prove nothing.
-                    window: (product < f64::from(f32::MAX) / 4.0).then_some(window),
+                    window: window.filter(|_| product < f64::from(f32::MAX) / 4.0),
                     candidates: Vec::with_capacity(room),
                 }
             })
             .collect();
-        // Where nothing can be proved, every document is scored at the end.
-        let open = |row: &Row<'_>| row.window.map_or(f32::INFINITY, |_| f32::NEG_INFINITY);
+        // Where nothing is proved nothing reaches, and every document is scored at the end.
+        let open = |row: &Row<'_>| row.window.map_or(f32::NAN, |_| f32::NEG_INFINITY);
         let mut enter: Vec<f32> = rows.iter().map(open).collect();
-        let mut tile = vec![0.0; rows.len() * TILE];
+        let mut hits = Vec::new();
         for (number, documents) in self.documents.chunks(TILE * self.dim).enumerate() {
-            let height = documents.len() / self.dim;
-            let tile = &mut tile[..rows.len() * height];
-            products(documents, self.queries, self.dim, tile);
-            for (place, scores) in tile.chunks_exact(rows.len()).enumerate() {
-                let document = (number * TILE + place) as u32;
-                let looks = scores.chunks(LOOK).zip(enter.chunks_mut(LOOK));
-                for ((scores, enter), rows) in looks.zip(rows.chunks_mut(LOOK)) {
-                    // This is what runs for every pair: without a branch.
-                    let pairs = scores.iter().zip(&*enter);
-                    if pairs.fold(false, |any, (score, enter)| any | (score >= enter)) {
-                        for ((score, enter), row) in scores.iter().zip(enter).zip(rows) {
-                            if score >= enter {
-                                row.take(*score, document, enter);
-                            }
-                        }
-                    }
+            let reaching = products
+                .as_mut()
+                .map(|products| products.reaching(documents, &enter, &mut hits));
+            if !matches!(reaching, Some(Ok(()))) {
+                rows.iter_mut().for_each(|row| row.window = None);
+                break;
+            }
+            for (row, document, score) in hits.drain(..) {
+                let enter = &mut enter[row as usize];
+                if score >= *enter {
+                    let document = (number * TILE) as u32 + document;
+                    rows[row as usize].take(score, document, enter);
                 }
             }
         }
@@ -226,9 +223,9 @@ impl Row<'_> {
         if self.window.is_some() {
             self.tighten();
             self.settle();
-            let found = self.candidates.into_iter();
+            let found = self.candidates.iter();
             return found
-                .map(|(score, place)| (first + place as usize, score))
+                .map(|&(score, place)| (first + place as usize, score))
                 .collect();
         }
         let documents = self.search.documents.chunks_exact(self.search.dim);
