@@ -169,19 +169,28 @@ impl Sampler for SameTopic {
             }
             call.progress((block * BLOCK) as u64, all.len() as u64, "anchors");
             // The positives of the block, one after the other; the anchor itself where there are none.
+            let positives: Vec<BTreeSet<i64>> = some
+                .iter()
+                .map(|anchor| positives(anchor.number, &judgements))
+                .collect();
+            let without: Vec<&str> = (some.iter().zip(&positives))
+                .filter(|(_, positives)| positives.is_empty())
+                .map(|(anchor, _)| anchor.text)
+                .collect();
+            let own = space.of(&without)?;
+            let mut own = own.chunks(dim.max(1));
             let (mut queries, mut of): (Vec<f32>, Vec<Vec<Option<i64>>>) = Default::default();
-            for anchor in some {
-                let positives = positives(anchor.number, &judgements);
+            for positives in positives {
                 if positives.is_empty() {
-                    queries.extend(space.of(&[anchor.text])?);
+                    queries.extend_from_slice(own.next().unwrap_or_default());
                     of.push(vec![None]);
-                } else {
-                    for &number in &positives {
-                        let first = number as usize * dim;
-                        queries.extend_from_slice(&vectors[first..first + dim]);
-                    }
-                    of.push(positives.into_iter().map(Some).collect());
+                    continue;
                 }
+                for &number in &positives {
+                    let first = number as usize * dim;
+                    queries.extend_from_slice(&vectors[first..first + dim]);
+                }
+                of.push(positives.into_iter().map(Some).collect());
             }
             let products = linalg.products(&queries, &vectors, dim)?;
             let mut rows = products.as_slice();
