@@ -7,12 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use orchestrator_tests::{
-    c_library, experiment, fail, orchestrator, repository, small_experiment, succeed,
+    c_library, experiment, fail, orchestrator, refreshed_experiment, repository, small_experiment,
+    succeed,
 };
 
 /// The small experiment with every plugin in a process of its own.
 fn all_isolated() -> String {
-    let mut text = small_experiment();
+    let mut text = refreshed_experiment();
     for (from, to) in [
         ("{ join: both }", "{ join: both, isolation: process }"),
         (
@@ -60,7 +61,7 @@ fn finished(text: &str) -> (serde_json::Value, Vec<u8>, String) {
 #[test]
 fn samples_model_and_plan_are_the_same_bytes_with_every_plugin_in_its_own_process() {
     // Where a step stands in the file is in the plan: so it stands at one place in both.
-    let here = small_experiment().replace("select: margin", "select: { margin: {} }");
+    let here = refreshed_experiment().replace("select: margin", "select: { margin: {} }");
     let (here, model_here, plan_here) = finished(&here);
     let (there, model_there, plan_there) = finished(&all_isolated());
     assert_eq!(here["content_hash"], there["content_hash"]);
