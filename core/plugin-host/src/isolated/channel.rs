@@ -23,8 +23,10 @@ const ROOM: usize = 16 << 20;
 pub(crate) struct Channel {
     stream: UnixStream,
     longest: u64,
-    length: Option<u64>,
+    length: Option<usize>,
+    /// The first `filled` bytes of it have come.
     came: Vec<u8>,
+    filled: usize,
 }
 
 impl Channel {
@@ -35,6 +37,7 @@ impl Channel {
             longest,
             length: None,
             came: Vec::new(),
+            filled: 0,
         }
     }
 
@@ -49,26 +52,25 @@ impl Channel {
     /// The next frame; `None` if it has not come whole before the stream's read timeout.
     pub fn receive(&mut self) -> Result<Option<Vec<u8>>, Broken> {
         loop {
-            let wanted = match self.length {
-                None => PREFIX as u64,
-                Some(length) => length,
-            };
-            let missing = wanted - self.came.len() as u64;
-            self.came.reserve((missing as usize).min(ROOM));
-            match (&self.stream).take(missing).read_to_end(&mut self.came) {
-                Ok(n) if (n as u64) < missing => return Err(Broken::Ended),
-                Ok(_) => {}
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    return Ok(None);
+            let wanted = self.length.unwrap_or(PREFIX);
+            while self.filled < wanted {
+                if self.filled == self.came.len() {
+                    // What is said to come is made room for only as it comes.
+                    self.came.resize(wanted.min(self.filled + ROOM), 0);
                 }
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                    return Err(Broken::Ended);
+                match (&self.stream).read(&mut self.came[self.filled..]) {
+                    Ok(0) => return Err(Broken::Ended),
+                    Ok(n) => self.filled += n,
+                    Err(error) => match error.kind() {
+                        ErrorKind::Interrupted => {}
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(None),
+                        ErrorKind::ConnectionReset => return Err(Broken::Ended),
+                        _ => return Err(Broken::Io(error)),
+                    },
                 }
-                Err(error) => return Err(Broken::Io(error)),
             }
             let came = std::mem::take(&mut self.came);
+            self.filled = 0;
             if self.length.take().is_some() {
                 return Ok(Some(came));
             }
@@ -76,7 +78,7 @@ impl Channel {
             if length > self.longest {
                 return Err(Broken::TooLong(length));
             }
-            self.length = Some(length);
+            self.length = Some(length as usize);
         }
     }
 }
