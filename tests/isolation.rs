@@ -494,6 +494,7 @@ fn whatever_a_plugin_does_in_its_process_is_an_error_that_says_what() {
         (Sampler, "message", "\u{fffd}\u{fffd} what"),
         (Sampler, "status", "status 4711, no message"),
         (Augmenter, "parent", "parent 2, of 2"),
+        (Filter, "forges", "`keep` has 0 values, not 2"),
         (Filter, "keep", "keep[0] is 2"),
         (Filter, "score", "score[0] is inf"),
         (Filter, "reason", "a reason for row 0 that is not UTF-8"),

@@ -445,3 +445,86 @@ pub(crate) fn loss_result(
         gradient,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused<T: std::fmt::Debug>(answer: Result<T, String>) -> String {
+        answer.map_or_else(|why| why, |fine| format!("{fine:?}"))
+    }
+
+    #[test]
+    fn answers_of_another_length_than_the_question_are_refused() {
+        let reasons = |n| vec![String::new(); n];
+        for (answer, said) in [
+            (
+                refused(verdicts(2, &[1], &[0.0; 2], reasons(2))),
+                "`keep` has 1 values, not 2",
+            ),
+            (
+                refused(verdicts(2, &[1; 2], &[0.0; 3], reasons(2))),
+                "`score` has 3 values, not 2",
+            ),
+            (
+                refused(verdicts(2, &[1; 2], &[0.0; 2], reasons(0))),
+                "`reason` has 0 values, not 2",
+            ),
+            (
+                refused(chosen(9, 2, vec![1, 2, 3], 3)),
+                "it chose 3 rows of a budget of 2",
+            ),
+            (
+                refused(chosen(9, 5, vec![1, 2], 4)),
+                "it chose 4 rows of a budget of 5",
+            ),
+            (
+                refused(loss_result((2, 3, 1), 0.0, &[0.0; 2], vec![0.0; 6])),
+                "`row_loss` has 2 values, not 1",
+            ),
+            (
+                refused(loss_result((2, 3, 1), 0.0, &[0.0], vec![0.0; 5])),
+                "`gradient` has 5 values, not 6",
+            ),
+        ] {
+            assert_eq!(answer, said);
+        }
+    }
+
+    #[test]
+    fn samples_without_end_are_refused_and_what_was_handed_on_is_not_kept() {
+        let anchors = BTreeSet::from([7]);
+        let given = Given {
+            anchors: &anchors,
+            documents: 0,
+            parents: 0,
+            parent_needed: false,
+            rows: 1,
+        };
+        let text = "word ".repeat(100);
+        let row = RawRow {
+            role: abi::role::NEGATIVE,
+            anchor: 7,
+            document: -1,
+            parent: -1,
+            text: text.as_bytes(),
+            label: 0.0,
+            weight: 1.0,
+            score: f32::NAN,
+            difficulty: f32::NAN,
+            detail: b"",
+        };
+        let handed_on = std::cell::Cell::new(0);
+        let hand_on: HandOn<'_> = Box::new(|rows| handed_on.set(handed_on.get() + rows.len()));
+        let mut emitted = Emitted::new(given, Some(hand_on));
+        let taken = (0..).take_while(|_| emitted.push(&row)).count();
+        let kept = emitted.proposed.candidates.len();
+        assert_eq!(taken, 100_000);
+        assert!(kept < 3_000, "{kept}");
+        assert_eq!(handed_on.get() + kept, taken);
+        assert_eq!(
+            emitted.close().err().as_deref(),
+            Some("it emitted more than 100000 samples for the 1 rows it was given")
+        );
+    }
+}

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::info::{Kind, PluginInfo};
 use crate::isolated::ChildCommand;
-use crate::library::{self, Kind, Plugin, PluginInfo};
+use crate::library::{self, Plugin};
 use crate::trust::{self, Standing};
 
 /// The libraries that come with the product, beside its executable.
@@ -95,7 +96,8 @@ impl Host {
                 libraries.push((given.clone(), false));
             }
         }
-        let children = path.children.clone().map(Arc::new);
+        // Elsewhere a stranger's library is opened here, or not at all.
+        let children = path.children.clone().filter(|_| cfg!(unix)).map(Arc::new);
         let mut seen = BTreeSet::new();
         let mut plugins: Vec<Plugin> = Vec::new();
         let mut under_development = Vec::new();

@@ -9,7 +9,7 @@ use crate::answers::{Given, LossResult, Needs, Proposed, Verdict};
 use crate::batch::Batch;
 use crate::call::Context;
 use crate::error::Error;
-use crate::library::{Kind, RawInfo};
+use crate::info::{Kind, RawInfo};
 use crate::table::Table;
 
 fn refused(plugin: &str) -> Error {

@@ -15,7 +15,7 @@ use crate::answers::{self, Emitted, Given, LossResult, Needs, Proposed, Verdict}
 use crate::batch::Batch;
 use crate::call::Context;
 use crate::error::Error;
-use crate::library::{Kind, RawInfo};
+use crate::info::{Kind, RawInfo};
 use crate::services::Lender as _;
 use crate::table::Table;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::codec::{Malformed, Reader, Result, Writer};
 use crate::call::Context;
 use crate::error::Error;
-use crate::library::{Kind, PluginInfo, RawInfo};
+use crate::info::{Kind, PluginInfo, RawInfo};
 use crate::services::Services;
 
 /// Changes with every change of a frame.
