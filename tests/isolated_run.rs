@@ -114,7 +114,7 @@ fn gone(pid: &str) -> bool {
 }
 
 #[test]
-fn a_run_that_is_stopped_ends_a_plugin_that_does_not_listen_and_can_go_on() {
+fn a_run_that_is_stopped_ends_a_plugin_that_does_not_listen_and_keeps_the_store() {
     let folder = experiment("");
     let text = wild(folder.path(), "tells_and_hangs", "process");
     let mut run = begin(folder.path(), &text);
