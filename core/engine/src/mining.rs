@@ -94,13 +94,9 @@ impl Driver<'_> {
                 self.augment(augment, &anchors, moment, first)?;
             }
         }
-        let pool = self.kept_before(first)?;
+        let mut before = None;
         for step in &experiment.samples.filter {
-            let moment = Moment {
-                pool: Some(&pool),
-                ..moment
-            };
-            self.judge(step, moment, first)?;
+            self.judge(step, moment, first, &mut before)?;
         }
         let relevant = knowledge.relevant(self.data);
         if let Occasion::Round { number, first } = occasion {
@@ -135,7 +131,11 @@ impl Driver<'_> {
         context.step = model.step;
         context.services.progress = Some(&show);
         let proposed = instance.propose(&context, &table, anchors)?;
-        let before = self.store.live_of(&step.name, number)?;
+        let before = if anew {
+            self.store.live_of(&step.name, number)?
+        } else {
+            BTreeSet::new()
+        };
         let data = self.data;
         let kind = if anew { "refresh" } else { "propose" };
         self.write(number, kind, &step.name, |tick| {
@@ -207,7 +207,14 @@ impl Driver<'_> {
     }
 
     /// Asks a filter about the samples that came since tick `first` and that the filters before it kept.
-    fn judge(&mut self, step: &PluginStep, moment: Moment<'_>, first: u32) -> Result<(), Error> {
+    /// `before` holds what was kept before `first`, once somebody has needed it.
+    fn judge(
+        &mut self,
+        step: &PluginStep,
+        moment: Moment<'_>,
+        first: u32,
+        before: &mut Option<Table>,
+    ) -> Result<(), Error> {
         self.stage(format!("judge: {}", step.name));
         let Some(number) = self.begin()? else {
             return Ok(());
@@ -216,6 +223,13 @@ impl Driver<'_> {
         let views = self.new_samples(number, first)?;
         let given: Vec<&SampleView> = views.iter().filter(|view| view.kept).collect();
         let table = making::samples_table(self.data, &given);
+        if before.is_none() {
+            *before = Some(self.kept_before(first)?);
+        }
+        let moment = Moment {
+            pool: before.as_ref(),
+            ..moment
+        };
         let context = self.context(number, &step.name, moment);
         instance.prepare(&context)?;
         let verdicts = instance.judge(&context, &table)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_data::Dataset;
 use orchestrator_model::{StaticEncoder, Tokens};
-use orchestrator_plugin_host::NamedModels as _;
+use orchestrator_plugin_host::{NamedModels as _, dot};
 use orchestrator_store::{Role, SampleView, Store};
 
 use crate::error::Error;
@@ -136,27 +136,36 @@ impl Pool {
 
     /// Asks the teacher about every sample and every text.
     pub fn teach(&mut self, models: &Models<'_>, teacher: &str, data: &Dataset) {
-        let of_anchor = |sample: &PoolSample| data.anchors[sample.view.anchor].text.as_str();
-        let pairs: Vec<(&str, &str)> = self
-            .samples
-            .iter()
-            .map(|sample| (of_anchor(sample), sample.view.text.as_str()))
-            .collect();
-        let scores = models.score(teacher, &pairs).unwrap_or_default();
-        let (mut embeddings, mut dim) = (Vec::new(), 0);
-        if let Some(encoder) = models.encoder(teacher) {
-            let mut contents = vec![""; self.texts.len()];
-            for (sample, &(anchor, text)) in self.samples.iter().zip(&pairs) {
-                contents[self.anchor_text[&sample.view.anchor]] = anchor;
-                contents[sample.text] = text;
+        let pairs = self.samples.iter().map(|sample| {
+            let anchor = data.anchors[sample.view.anchor].text.as_str();
+            (anchor, sample.view.text.as_str())
+        });
+        self.teacher = Some(match models.encoder(teacher) {
+            // Every text is encoded once, for the scores as well.
+            Some(encoder) => {
+                let mut contents = vec![""; self.texts.len()];
+                for (sample, (anchor, text)) in self.samples.iter().zip(pairs) {
+                    contents[self.anchor_text[&sample.view.anchor]] = anchor;
+                    contents[sample.text] = text;
+                }
+                let (embeddings, dim) = (embed(encoder, &contents), encoder.dim());
+                let of = |text: usize| &embeddings[text * dim..(text + 1) * dim];
+                let score = |sample: &PoolSample| {
+                    dot(of(self.anchor_text[&sample.view.anchor]), of(sample.text))
+                };
+                Teaching {
+                    scores: self.samples.iter().map(score).collect(),
+                    embeddings,
+                    dim,
+                }
             }
-            embeddings = embed(encoder, &contents);
-            dim = encoder.dim();
-        }
-        self.teacher = Some(Teaching {
-            scores,
-            embeddings,
-            dim,
+            None => Teaching {
+                scores: models
+                    .score(teacher, &pairs.collect::<Vec<_>>())
+                    .unwrap_or_default(),
+                embeddings: Vec::new(),
+                dim: 0,
+            },
         });
     }
 
