@@ -3,6 +3,7 @@
 
 mod error;
 mod kernel;
+pub mod parameters;
 mod pooling;
 mod save;
 mod static_encoder;
