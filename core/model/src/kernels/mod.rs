@@ -1,0 +1,96 @@
+//! The hot path of encoders on a CPU: matrix products, and the functions between them, by the widest vectors that the
+//! processor has. The only module of this crate with `unsafe`; what it exports is safe.
+//!
+//! f32 results are the same on every processor and for any number of threads: a product is summed in blocks of [`BLOCK`]
+//! values of the contracted index, each block one chain of fused multiply-adds in order, and the blocks are added in order.
+
+#![allow(unsafe_code)]
+
+mod micro;
+mod product;
+mod vectors;
+
+pub use product::Precision;
+pub(crate) use product::{Left, Panels, Right, STRIDES, Scratch, gradient_of_weights, multiply, product};
+pub use vectors::Activation;
+pub(crate) use vectors::*;
+
+use std::sync::OnceLock;
+
+/// Values of the contracted index that are summed as one chain.
+pub const BLOCK: usize = 384;
+
+/// What the processor's vectors can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Whatever the compiler makes of plain Rust: on aarch64, NEON.
+    Plain,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512: F, BW, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The highest that this processor has.
+    #[must_use]
+    pub fn best() -> Self {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            Self::all()
+                .into_iter()
+                .rfind(|level| level.is_here())
+                .unwrap_or(Self::Plain)
+        })
+    }
+
+    /// Every level of this architecture, the lowest first.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Plain,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512,
+        ]
+    }
+
+    /// Whether this processor has it.
+    #[must_use]
+    pub fn is_here(self) -> bool {
+        match self {
+            Self::Plain => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && Self::Avx2.is_here()
+            }
+        }
+    }
+}
+
+/// Whether products of bfloat16 are done by the processor's own instruction (AVX512-BF16).
+#[must_use]
+pub fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return Level::Avx512.is_here() && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether products of bytes are done by the processor's own instruction (AVX512-VNNI).
+#[must_use]
+pub fn has_vnni() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return Level::Avx512.is_here() && is_x86_feature_detected!("avx512vnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
