@@ -132,8 +132,8 @@ fn dependencies_point_one_way() {
         "plugin-abi",
         "diagnostics",
         "store",
-        "train",
         "model",
+        "train",
         "data",
         "plugin-host",
         "chat",
@@ -170,9 +170,15 @@ fn dependencies_point_one_way() {
 fn unsafe_stands_only_at_the_boundary() {
     for path in sources(&repository()) {
         let name = inside(&path);
-        let allowed = ["plugins/abi/", "plugins/sdk/src/", "core/plugin-host/src/"]
-            .iter()
-            .any(|start| name.starts_with(start));
+        let allowed = [
+            "plugins/abi/",
+            "plugins/sdk/src/",
+            "core/plugin-host/src/",
+            // One kernel module: processors' instructions by name, each beside a plain loop that gives the same.
+            "core/model/src/kernels/",
+        ]
+        .iter()
+        .any(|start| name.starts_with(start));
         if allowed || name == "tests/tidy.rs" {
             continue;
         }

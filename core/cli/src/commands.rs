@@ -130,12 +130,15 @@ fn load(experiment: &Path, set: &[String]) -> Result<Source, Diagnostics> {
     Source::load(experiment, set, &|name| std::env::var(name).ok())
 }
 
-/// A plugin that refuses its settings is an error of the experiment: shown at its line.
+/// What is wrong with something the experiment names, or with a plugin's settings, is shown at its line.
 fn placed(
     error: Error,
     source: &Source,
     experiment: &orchestrator_config::Experiment,
 ) -> Diagnostics {
+    if let Error::At(pointer, diagnostic) = error {
+        return diagnostic.at(source.location(&pointer)).into();
+    }
     if let Error::Plugin(orchestrator_plugin_host::Error::Config {
         plugin,
         pointer,
@@ -177,8 +180,8 @@ fn begin(
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
-    let (plan, inputs) =
-        orchestrator_engine::compile(&experiment, &host).map_err(Error::into_diagnostics)?;
+    let (plan, inputs) = orchestrator_engine::compile(&experiment, &host)
+        .map_err(|error| placed(error, &source, &experiment))?;
     let folder = run_dir.unwrap_or_else(|| Path::new("runs").join(plan.folder_name()));
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let origin = Origin::of(&experiment, file, lock.clone());
@@ -301,8 +304,8 @@ fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
-    let (plan, _) =
-        orchestrator_engine::compile(&experiment, &host).map_err(Error::into_diagnostics)?;
+    let (plan, _) = orchestrator_engine::compile(&experiment, &host)
+        .map_err(|error| placed(error, &source, &experiment))?;
     if json {
         show::out(&plan.to_json());
     } else {
@@ -345,12 +348,16 @@ fn encode(model: &Path) -> Result<(), Diagnostics> {
             .help("give the folder `model` of a run")
             .into()
     };
-    let encoder = orchestrator_model::StaticEncoder::load(model).map_err(failed)?;
+    let options = orchestrator_model::transformer::Options::default();
+    let encoder = orchestrator_model::Encoder::load(model, &options).map_err(failed)?;
     for line in std::io::stdin().lines() {
         let line =
             line.map_err(|error| Diagnostic::new(Kind::Data, format!("standard input: {error}")))?;
-        let tokens = encoder.tokenize(&[&line]).map_err(failed)?;
-        show::out(&format!("{}\n", json!(encoder.encode(&tokens))));
+        let tokens = encoder
+            .tokenize(&[&line], orchestrator_model::Side::Document)
+            .map_err(failed)?;
+        let embedding = encoder.encode(&tokens).map_err(failed)?;
+        show::out(&format!("{}\n", json!(embedding)));
     }
     Ok(())
 }

@@ -105,6 +105,95 @@ pub enum Encoder {
         /// Size of the tokeniser's vocabulary.
         vocabulary: usize,
     },
+    /// A model folder, trained on from where it stands.
+    Transformer(Transformer),
+}
+
+impl Encoder {
+    /// Length of an embedding, where the experiment says it.
+    #[must_use]
+    pub fn dim(&self) -> Option<usize> {
+        match self {
+            Self::Static { dim, .. } => Some(*dim),
+            Self::Transformer(_) => None,
+        }
+    }
+}
+
+/// `model.encoder.transformer:` and what stands beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transformer {
+    /// The model folder.
+    pub folder: PathBuf,
+    /// Longer texts are cut; `None` = as the folder says.
+    pub max_tokens: Option<usize>,
+    /// How numbers are held while encoding.
+    pub precision: Precision,
+    /// Share of the values that dropout sets to zero in training.
+    pub dropout: f64,
+    /// How many of the lowest layers stay as they are, and the embeddings with them.
+    pub freeze: usize,
+    /// Small matrices are trained instead of the large ones.
+    pub lora: Option<Lora>,
+}
+
+impl Transformer {
+    /// The folder's own name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.folder.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+}
+
+impl fmt::Display for Transformer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} in {}", self.name(), self.precision.name())?;
+        if let Some(tokens) = self.max_tokens {
+            write!(out, ", {tokens} tokens at most")?;
+        }
+        write!(out, ", dropout {}", self.dropout)?;
+        if self.freeze > 0 {
+            write!(out, ", {} layers frozen", self.freeze)?;
+        }
+        if let Some(lora) = self.lora {
+            write!(out, ", LoRA of rank {}, alpha {}", lora.rank, lora.alpha)?;
+        }
+        Ok(())
+    }
+}
+
+/// How numbers are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// 8-bit whole numbers.
+    Int8,
+}
+
+impl Precision {
+    /// As in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// `lora:` (Hu et al. 2022)
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Lora {
+    /// Columns of the small matrices.
+    pub rank: usize,
+    /// Their product is multiplied by `alpha / rank`.
+    pub alpha: f64,
 }
 
 /// A plugin with its settings.
@@ -253,14 +342,26 @@ pub struct Chat {
 /// `train:`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Train {
-    /// Anchors a step.
+    /// Anchors a batch.
     pub batch: usize,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
     /// Decoupled weight decay of AdamW.
     pub weight_decay: f64,
-    /// Share of the steps over which the rate rises, before it falls linearly to 0.
+    /// Share of the steps over which the rate rises.
     pub warmup: f64,
+    /// What the rate does then.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub after_warmup: AfterWarmup,
+    /// Batches a step: their mean gradient is taken.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// A gradient longer than this is shortened to it; `None` = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Training stops when the first metric has not risen on validation for so many epochs; `None` = it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<usize>,
     /// A checkpoint is written after this many steps.
     pub checkpoint_every: usize,
     /// Losses, weighted and summed.
@@ -279,6 +380,34 @@ pub struct Train {
     pub bands: Bands,
     /// Stages, in order.
     pub schedule: Vec<Stage>,
+}
+
+/// What the learning rate does once it is warm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterWarmup {
+    /// Falls to 0 in a straight line.
+    #[default]
+    Linear,
+    /// Falls to 0 along half a cosine.
+    Cosine,
+    /// Stays.
+    Constant,
+}
+
+// Plans do not name what is as it was before there was a choice: they keep their hash.
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_default(after: &AfterWarmup) -> bool {
+    *after == AfterWarmup::default()
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 /// Who answers.

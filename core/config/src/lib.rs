@@ -2,6 +2,7 @@
 //! shows the line and suggests; all errors of a file are told at once. Plugin settings are checked by the plugins' own
 //! schemas, their defaults filled in. Reads no environment: variables are handed in.
 
+mod encoder;
 mod experiment;
 mod expression;
 mod isolation;
@@ -15,9 +16,9 @@ mod steps;
 mod train;
 
 pub use experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bands, Bm25, Chat, Data, Difficulty, Encoder, Evaluate,
-    Experiment, LossStep, Metric, MetricKind, PluginStep, ProposeStep, Refresh, RoleFilter,
-    Samples, Stage, Train,
+    ActiveLearning, AfterWarmup, Annotator, AugmentStep, Bands, Bm25, Chat, Data, Difficulty,
+    Encoder, Evaluate, Experiment, Lora, LossStep, Metric, MetricKind, PluginStep, Precision,
+    ProposeStep, Refresh, RoleFilter, Samples, Stage, Train, Transformer,
 };
 pub use expression::Expression;
 pub use schema::schema;

@@ -11,8 +11,8 @@ use orchestrator_plugin_host::{Isolation, Kind, PluginInfo};
 use serde_json::{Map, Value};
 
 use crate::experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bm25, Data as DataSection, Encoder, Evaluate,
-    Experiment, Metric, PluginStep, ProposeStep, Refresh, RoleFilter, Samples,
+    ActiveLearning, Annotator, AugmentStep, Bm25, Data as DataSection, Evaluate, Experiment,
+    Metric, PluginStep, ProposeStep, Refresh, RoleFilter, Samples,
 };
 use crate::node::{Data, Node};
 use crate::reader::{Bound, Fields, Reader};
@@ -207,36 +207,6 @@ impl Reader<'_> {
             validation_share: share?,
             test: test?,
             reading: reading?,
-        })
-    }
-
-    fn model(&self, top: &Fields<'_>) -> Option<Encoder> {
-        let model = self.group(top, "model", &["encoder"])?;
-        let encoder = model.as_ref().and_then(|model| model.get("encoder"));
-        let fields = match encoder.map(|node| (&node.data, node)) {
-            None => None,
-            Some((Data::Text(_), node)) => {
-                self.word_of(node, "encoder", &[("static", ())])?;
-                None
-            }
-            Some((_, node)) => {
-                let outer = self.fields(node, "/model/encoder", &["static"])?;
-                match outer.get("static") {
-                    Some(inner) => {
-                        Some(self.fields(inner, "/model/encoder/static", &["dim", "vocabulary"])?)
-                    }
-                    None => {
-                        self.missing(&outer, "static", "static: { dim: 256, vocabulary: 8000 }");
-                        return None;
-                    }
-                }
-            }
-        };
-        let dim = self.whole(fields.as_ref(), "dim", 256, 8);
-        let vocabulary = self.whole(fields.as_ref(), "vocabulary", 8000, 300);
-        Some(Encoder::Static {
-            dim: dim?,
-            vocabulary: vocabulary?,
         })
     }
 

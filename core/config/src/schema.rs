@@ -43,6 +43,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                         "dim": { "type": "integer", "minimum": 8, "default": 256 },
                         "vocabulary": { "type": "integer", "minimum": 300, "default": 8000 },
                     })) })),
+                    transformer(),
                 ] },
             })),
             "models": described(&json!({ "type": "object", "additionalProperties": text }), "Further models by name, each a model folder: for filters that score by a model, and the teacher."),
@@ -60,23 +61,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "augment": steps(Kind::Augmenter, json!({ "from": { "enum": ["positive", "negative", "any", "anchor"], "default": "positive", "description": "Which samples it is given." } })),
                 "filter": steps(Kind::Filter, json!({})),
             })),
-            "train": group(json!({
-                "batch": described(&positive, "Anchors a step."),
-                "learning_rate": { "type": "number", "exclusiveMinimum": 0, "default": 0.01 },
-                "weight_decay": { "type": "number", "minimum": 0, "default": 0 },
-                "warmup": { "type": "number", "minimum": 0, "maximum": 1, "default": 0.1 },
-                "checkpoint_every": described(&positive, "Steps between two checkpoints."),
-                "losses": steps(Kind::Loss, json!({ "weight": { "type": "number", "minimum": 0, "default": 1 } })),
-                "teacher": described(&text, "The model that losses may learn from: initial, bm25, or one under `models:`."),
-                "matryoshka": { "type": "array", "items": { "oneOf": [ positive, group(json!({ "dim": positive, "weight": { "type": "number", "exclusiveMinimum": 0 } })) ] }, "description": "First dimensions that every loss is computed on too." },
-                "mini_batch": described(&positive, "Texts encoded at once with their gradient (GradCache)."),
-                "ratio": group(json!({ "negatives_per_positive": { "type": ["string", "number"], "default": "3", "description": "A number, or an expression of `epoch`." } })),
-                "bands": { "oneOf": [ { "const": "terciles" }, { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 } ] },
-                "schedule": { "type": "array", "minItems": 1, "items": group(json!({
-                    "epochs": positive,
-                    "difficulty": { "enum": ["easy", "medium", "hard", "any"] },
-                })) },
-            })),
+            "train": train(steps(Kind::Loss, json!({ "weight": { "type": "number", "minimum": 0, "default": 1 } })), &text, &positive),
             "active_learning": group(json!({
                 "rounds": positive,
                 "select": step(plugins, Kind::Selector, &json!({})),
@@ -91,6 +76,46 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             })),
         },
     })
+}
+
+fn train(losses: Value, text: &Value, positive: &Value) -> Value {
+    group(json!({
+        "batch": described(positive, "Anchors a batch; 32 if not given."),
+        "accumulate": { "type": "integer", "minimum": 1, "default": 1, "description": "Batches a step: the mean of their gradients is taken." },
+        "learning_rate": { "type": "number", "exclusiveMinimum": 0, "maximum": 10, "description": "The highest; 0.01 for a static encoder and 2e-5 for a transformer if not given." },
+        "weight_decay": { "type": "number", "minimum": 0, "default": 0 },
+        "warmup": { "type": "number", "minimum": 0, "maximum": 1, "default": 0.1, "description": "Share of the steps over which the learning rate rises." },
+        "after_warmup": { "enum": ["linear", "cosine", "constant"], "default": "linear", "description": "How the learning rate falls then, if at all." },
+        "clip": { "oneOf": [ { "type": "number", "exclusiveMinimum": 0 }, { "enum": ["off", false] } ], "description": "A gradient longer than this is shortened to it; off for a static encoder and 1 for a transformer if not given." },
+        "early_stopping": group(json!({ "patience": described(positive, "Epochs in which the first metric does not rise on validation, after which training stops.") })),
+        "checkpoint_every": described(positive, "Steps between two checkpoints."),
+        "losses": losses,
+        "teacher": described(text, "The model that losses may learn from: initial, bm25, or one under `models:`."),
+        "matryoshka": { "type": "array", "items": { "oneOf": [ positive, group(json!({ "dim": positive, "weight": { "type": "number", "exclusiveMinimum": 0 } })) ] }, "description": "First dimensions that every loss is computed on too." },
+        "mini_batch": described(positive, "Texts encoded at once with their gradient (GradCache)."),
+        "ratio": group(json!({ "negatives_per_positive": { "type": ["string", "number"], "default": "3", "description": "A number, or an expression of `epoch`." } })),
+        "bands": { "oneOf": [ { "const": "terciles" }, { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 } ] },
+        "schedule": { "type": "array", "minItems": 1, "items": group(json!({
+            "epochs": positive,
+            "difficulty": { "enum": ["easy", "medium", "hard", "any"] },
+        })) },
+    }))
+}
+
+fn transformer() -> Value {
+    let mut encoder = group(json!({
+        "transformer": { "type": "string", "description": "A model folder, of sentence-transformers or Hugging Face." },
+        "max_tokens": { "type": "integer", "minimum": 8, "description": "Longer texts are cut; as the folder says if not given." },
+        "precision": { "enum": ["f32", "bf16", "int8"], "default": "f32", "description": "How numbers are held while encoding." },
+        "dropout": { "type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.1 },
+        "freeze": { "type": "integer", "minimum": 0, "default": 0, "description": "How many of the lowest layers stay as they are, and the embeddings with them." },
+        "lora": described(&group(json!({
+            "rank": { "type": "integer", "minimum": 1, "default": 8 },
+            "alpha": { "type": "number", "exclusiveMinimum": 0, "default": 16 },
+        })), "Small matrices are trained instead of the large ones."),
+    }));
+    encoder["required"] = json!(["transformer"]);
+    encoder
 }
 
 fn isolation() -> Value {

@@ -90,7 +90,11 @@ impl Source {
         if let Some(plugins) = tree.get_mut("plugins") {
             *plugins = serde_json::json!(self.plugins());
         }
-        let mut pointers = vec!["/data/corpus/path".to_owned(), "/chat/cache".to_owned()];
+        let mut pointers = vec![
+            "/data/corpus/path".to_owned(),
+            "/chat/cache".to_owned(),
+            "/model/encoder/transformer".to_owned(),
+        ];
         for (group, inner) in [("/data/other", "/path"), ("/models", "")] {
             if let Data::Map(entries) = &self.root.at(group).data
                 && tree.pointer(group).is_some()

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use orchestrator_diagnostics::{Diagnostic, Kind as Problem};
 use orchestrator_plugin_host::{Kind, Truncation, service};
 
-use crate::experiment::{Bands, Difficulty, Encoder, LossStep, Stage, Train};
+use crate::experiment::{AfterWarmup, Bands, Difficulty, Encoder, LossStep, Stage, Train};
 use crate::expression::Expression;
 use crate::node::{Data, Node};
 use crate::reader::{Bound, Fields, Reader};
@@ -35,6 +35,10 @@ impl Reader<'_> {
                 "learning_rate",
                 "weight_decay",
                 "warmup",
+                "after_warmup",
+                "accumulate",
+                "clip",
+                "early_stopping",
                 "checkpoint_every",
                 "losses",
                 "teacher",
@@ -47,10 +51,11 @@ impl Reader<'_> {
         )?;
         let own = Some(&fields);
         let batch = self.whole(own, "batch", 32, 1);
+        let is_transformer = matches!(encoder, Some(Encoder::Transformer(_)));
         let learning_rate = self.number(
             own,
             "learning_rate",
-            0.01,
+            if is_transformer { 2e-5 } else { 0.01 },
             &Bound::new("above 0 and at most 10", |x| x > 0.0 && x <= 10.0),
         );
         let weight_decay = self.number(
@@ -65,6 +70,27 @@ impl Reader<'_> {
             0.1,
             &Bound::new("from 0 to 1", |x| (0.0..=1.0).contains(&x)),
         );
+        let after_warmup = self.word(
+            own,
+            "after_warmup",
+            AfterWarmup::Linear,
+            &[
+                ("linear", AfterWarmup::Linear),
+                ("cosine", AfterWarmup::Cosine),
+                ("constant", AfterWarmup::Constant),
+            ],
+        );
+        let accumulate = self.whole(own, "accumulate", 1, 1);
+        // As Hugging Face's trainer does for what it trains.
+        let clip = self.clip(&fields, is_transformer.then_some(1.0));
+        let early_stopping = match self.group(&fields, "early_stopping", &["patience"])? {
+            None => Some(None),
+            Some(group) if group.get("patience").is_none() => {
+                self.missing(&group, "patience", "patience: 2, in epochs");
+                None
+            }
+            Some(group) => self.whole(Some(&group), "patience", 1, 1).map(Some),
+        };
         let checkpoint_every = self.whole(own, "checkpoint_every", 50, 1);
         let losses = self.losses(&fields);
         let teacher = self.teacher(&fields, models);
@@ -95,6 +121,10 @@ impl Reader<'_> {
             learning_rate: learning_rate?,
             weight_decay: weight_decay?,
             warmup: warmup?,
+            after_warmup: after_warmup?,
+            accumulate: accumulate?,
+            clip: clip?,
+            early_stopping: early_stopping?,
             checkpoint_every: checkpoint_every?,
             losses: losses?,
             teacher: teacher?,
@@ -104,6 +134,20 @@ impl Reader<'_> {
             bands: bands?,
             schedule: schedule?,
         })
+    }
+
+    /// A number, or `off`.
+    #[allow(clippy::option_option)] // Absent, and wrong, are two things.
+    fn clip(&self, fields: &Fields<'_>, default: Option<f64>) -> Option<Option<f64>> {
+        match fields.get("clip").map(|node| &node.data) {
+            None => Some(default),
+            Some(Data::Bool(false)) => Some(None),
+            Some(Data::Text(word)) if word == "off" => Some(None),
+            Some(_) => {
+                let above = Bound::new("above 0, or `off`", |x| x > 0.0);
+                self.number(Some(fields), "clip", 1.0, &above).map(Some)
+            }
+        }
     }
 
     /// A loss that looks at the teacher's embeddings needs one that has them.
@@ -164,10 +208,10 @@ impl Reader<'_> {
                         }
                     }
                 };
-                let Some(Encoder::Static { dim, .. }) = encoder else {
+                let Some(dim) = encoder.and_then(Encoder::dim) else {
                     return Some(truncation);
                 };
-                if truncation.dim == 0 || truncation.dim > *dim {
+                if truncation.dim == 0 || truncation.dim > dim {
                     self.wrong(
                         item,
                         format!(

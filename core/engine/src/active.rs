@@ -262,8 +262,8 @@ impl Driver<'_> {
             let mut known = knowledge.pairs(self.data);
             known.extend(&standing.asked);
             let anchors: Vec<usize> = self.data.of_split(Split::Train).collect();
-            let index = self.index(model);
-            let initial = DenseIndex::build(&model.initial, &self.documents, &self.anchors);
+            let index = self.index(model)?;
+            let initial = self.index_of_initial(model)?;
             let committee = Committee {
                 current: &index,
                 initial: &initial,
@@ -279,7 +279,7 @@ impl Driver<'_> {
                 ..Moment::default()
             };
             let context = self.context(number, &active.select.name, moment);
-            let chosen = instance.select(&context, &table, active.budget)?;
+            let chosen = moment.outcome(instance.select(&context, &table, active.budget))?;
             let answers: Vec<_> = chosen
                 .iter()
                 .map(|&row| {

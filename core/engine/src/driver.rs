@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use orchestrator_config::{Encoder, Experiment, PluginStep, Stage};
+use orchestrator_config::{Experiment, PluginStep, Stage};
 use orchestrator_data::{Dataset, Reading, Split};
-use orchestrator_model::{StaticEncoder, Tokens};
+use orchestrator_model::{Encoder, StaticEncoder};
 use orchestrator_plugin_host::{Host, Instance, Kind};
 use orchestrator_store as store;
 use orchestrator_store::{Store, Tick};
@@ -16,14 +16,17 @@ use orchestrator_train::{AdamW, Checkpoint, CheckpointError};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::lent::Lent;
+use crate::lent::{Fixed, Lent};
 use crate::making::{self};
 use crate::mining::Occasion;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::progress::{Event, Observer};
-use crate::retrieval::DenseIndex;
+use crate::retrieval::{DenseIndex, Embedded, Texts};
 use crate::seed::seed;
 use crate::training::Model;
+
+/// A version of the model by its number, and what it made of documents and anchors.
+type Version = (u64, Arc<Embedded>);
 
 pub(crate) struct Driver<'r> {
     pub(crate) experiment: &'r Experiment,
@@ -36,9 +39,12 @@ pub(crate) struct Driver<'r> {
     pub(crate) cancelled: &'r AtomicBool,
     pub(crate) reading: Reading,
     pub(crate) lent: Arc<Lent<'r>>,
-    /// Tokens of every document and anchor, once there is a tokeniser.
-    pub(crate) documents: Vec<Tokens>,
-    pub(crate) anchors: Vec<Tokens>,
+    /// The loaded model that is trained, until it is needed; none where it is made from nothing.
+    pub(crate) base: Option<Encoder>,
+    /// Every document and anchor, once there is a tokeniser.
+    pub(crate) texts: Arc<Texts>,
+    /// What a version of the model made of them: of the current one, and of the untrained.
+    pub(crate) embedded: Mutex<[Option<Version>; 2]>,
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
     pub(crate) in_store: Duration,
@@ -58,6 +64,8 @@ pub(crate) struct Standing {
     pub(crate) steps: u64,
     /// The best validation score so far with its model's name.
     pub(crate) best: Option<(f64, String)>,
+    /// Epochs since then, in this stretch of training.
+    pub(crate) epochs_since_best: usize,
 }
 
 impl Driver<'_> {
@@ -70,6 +78,12 @@ impl Driver<'_> {
         }
         self.stop_if_asked()?;
         Ok(Some(number))
+    }
+
+    /// Whether the store holds the next `ticks` ticks already.
+    pub(crate) fn holds(&self, ticks: usize) -> bool {
+        let last = self.last.map_or(0, |last| last as usize + 1);
+        self.next as usize + ticks <= last
     }
 
     pub(crate) fn stop_if_asked(&self) -> Result<(), Error> {
@@ -125,6 +139,7 @@ impl Driver<'_> {
             epochs: 0,
             steps: 0,
             best: None,
+            epochs_since_best: 0,
         };
         let pool = self.mine(&model, &standing, Occasion::Initial)?;
         let schedule = self.experiment.train.schedule.clone();
@@ -236,59 +251,57 @@ impl Driver<'_> {
     /// The untrained model, or the state of the last checkpoint.
     pub(crate) fn tick_model(&mut self) -> Result<Model, Error> {
         self.stage("model");
-        let Encoder::Static { dim, vocabulary } = self.experiment.encoder;
-        let texts: Vec<String> = self
-            .data
+        let data = self.data;
+        let texts: Vec<String> = data
             .documents
             .iter()
             .map(orchestrator_data::Document::full_text)
             .collect();
-        // Claims of validation and test are not looked at, not even by the tokeniser.
-        let mut sources: Vec<&str> = texts.iter().map(String::as_str).collect();
-        sources.extend(
-            self.data
-                .of_split(Split::Train)
-                .map(|number| self.data.anchors[number].text.as_str()),
-        );
-        let encoder = StaticEncoder::train_from(
-            &sources,
-            vocabulary,
-            dim,
-            seed(self.experiment.seed, "model", &[]),
-        )?;
-        self.documents = encoder.tokenize(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let claims: Vec<&str> = self
-            .data
-            .anchors
-            .iter()
-            .map(|anchor| anchor.text.as_str())
-            .collect();
-        self.anchors = encoder.tokenize(&claims)?;
+        let documents: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (encoder, initial, tokenizer) = match &self.experiment.encoder {
+            orchestrator_config::Encoder::Static { dim, vocabulary } => {
+                // Claims of validation and test are not looked at, not even by the tokeniser.
+                let mut sources = documents.clone();
+                let claim = |number: usize| data.anchors[number].text.as_str();
+                sources.extend(data.of_split(Split::Train).map(claim));
+                let seed = seed(self.experiment.seed, "model", &[]);
+                let encoder = StaticEncoder::train_from(&sources, *vocabulary, *dim, seed)?;
+                let tokenizer = sha256(encoder.tokenizer_json().as_bytes());
+                let initial = Encoder::Static(encoder.clone());
+                (Encoder::Static(encoder), initial, Some(tokenizer))
+            }
+            orchestrator_config::Encoder::Transformer(transformer) => {
+                // Loaded twice: one is trained, the other stays what it is.
+                let encoder = plan::load_encoder(transformer)?;
+                let initial = match self.base.take() {
+                    Some(base) => base,
+                    None => plan::load_encoder(transformer)?,
+                };
+                (encoder, initial, None)
+            }
+        };
+        let claims: Vec<&str> = data.anchors.iter().map(|one| one.text.as_str()).collect();
+        self.texts = Arc::new(Texts::cut(&encoder, &documents, &claims)?);
         let decay = self.experiment.train.weight_decay as f32;
         let mut model = Model {
-            initial: Arc::new(encoder.clone()),
-            optimiser: AdamW::new(encoder.vocabulary(), dim, decay),
+            initial: Arc::new(Fixed::of(initial)),
+            optimiser: AdamW::new(encoder.parameters(), decay),
             encoder,
             step: 0,
+            version: 0,
         };
-        match self.begin()? {
-            Some(number) => {
-                let tokenizer = sha256(model.encoder.tokenizer_json().as_bytes());
-                let (file, hash) = self.save_checkpoint(&model, number)?;
-                let vocabulary = model.encoder.vocabulary() as f64;
-                self.write(
-                    number,
-                    "model",
-                    &format!("static, tokeniser {tokenizer}"),
-                    |tick| {
-                        tick.add_metric(None, "model/vocabulary", vocabulary)?;
-                        tick.add_metric(None, "model/dim", dim as f64)?;
-                        Ok(tick.add_checkpoint(&file, &hash)?)
-                    },
-                )?;
+        let Some(number) = self.begin()? else {
+            self.load_checkpoint(&mut model)?;
+            return Ok(model);
+        };
+        let (file, hash) = self.save_checkpoint(&model, number)?;
+        let (detail, metrics) = describe(&self.experiment.encoder, &model.encoder, tokenizer);
+        self.write(number, "model", &detail, |tick| {
+            for (name, value) in metrics {
+                tick.add_metric(None, name, value as f64)?;
             }
-            None => self.load_checkpoint(&mut model)?,
-        }
+            Ok(tick.add_checkpoint(&file, &hash)?)
+        })?;
         Ok(model)
     }
 
@@ -339,8 +352,80 @@ impl Driver<'_> {
         }
     }
 
-    pub(crate) fn index<'m>(&self, model: &'m Model) -> DenseIndex<'m> {
-        DenseIndex::build(&model.encoder, &self.documents, &self.anchors)
+    /// Search by the current model. What a version of it makes of documents and anchors is made once.
+    pub(crate) fn index<'m>(&self, model: &'m Model) -> Result<DenseIndex<'m>, Error> {
+        let embedded = self.embedded(0, model.version, &model.encoder)?;
+        let texts = self.texts.clone();
+        Ok(DenseIndex::new(&model.encoder, texts, embedded))
+    }
+
+    /// Search by the untrained model.
+    pub(crate) fn index_of_initial<'m>(&self, model: &'m Model) -> Result<DenseIndex<'m>, Error> {
+        let encoder = &model.initial.encoder;
+        let embedded = self.embedded(1, 0, encoder)?;
+        let texts = self.texts.clone();
+        Ok(DenseIndex::new(encoder, texts, embedded))
+    }
+
+    fn embedded(
+        &self,
+        place: usize,
+        version: u64,
+        encoder: &Encoder,
+    ) -> Result<Arc<Embedded>, Error> {
+        let mut kept = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().flatten().find(|(of, _)| *of == version);
+        if let Some((_, embedded)) = found {
+            return Ok(embedded.clone());
+        }
+        // What there was is given up first: two are never held for one.
+        kept[place] = None;
+        let embedded = Embedded::of(encoder, &self.texts, |done, total| {
+            if done > 0 {
+                self.show(Event::Advance {
+                    done: done as u64,
+                    total: total as u64,
+                });
+            }
+            self.stop_if_asked()
+        })?;
+        let embedded = Arc::new(embedded);
+        kept[place] = Some((version, embedded.clone()));
+        if version == 0 && self.experiment.active_learning.is_some() {
+            // The committee will ask the untrained model again.
+            kept[1] = Some((version, embedded.clone()));
+        }
+        Ok(embedded)
+    }
+}
+
+/// What the store says of an encoder: a line, and numbers.
+fn describe(
+    given: &orchestrator_config::Encoder,
+    encoder: &Encoder,
+    tokenizer: Option<String>,
+) -> (String, Vec<(&'static str, usize)>) {
+    let dim = ("model/dim", encoder.dim());
+    match (given, encoder) {
+        (orchestrator_config::Encoder::Transformer(transformer), _) => {
+            let values = |trained: bool| {
+                let all = encoder.parameters().iter();
+                let counted = all.filter(|one| one.trained || !trained);
+                counted.map(|one| one.values.len()).sum()
+            };
+            let numbers = vec![
+                dim,
+                ("model/parameters", values(false)),
+                ("model/parameters_trained", values(true)),
+            ];
+            (format!("transformer, {transformer}"), numbers)
+        }
+        (orchestrator_config::Encoder::Static { .. }, encoder) => {
+            let rows = encoder.parameters().first().map_or(0, |one| one.shape[0]);
+            let tokenizer = tokenizer.unwrap_or_default();
+            let line = format!("static, tokeniser {tokenizer}");
+            (line, vec![("model/vocabulary", rows), dim])
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Training: stages, epochs, blocks of steps.
 
-use orchestrator_config::{ProposeStep, Refresh, Stage};
+use orchestrator_config::{AfterWarmup, ProposeStep, Refresh, Stage};
 use orchestrator_plugin_host::{Kind, WeightedLoss};
 use orchestrator_store as store;
-use orchestrator_train::LinearSchedule;
+use orchestrator_train::{Fall, Rates};
 
 use crate::batches::{self, Epoch};
 use crate::driver::{Driver, Standing};
@@ -53,17 +53,27 @@ impl Driver<'_> {
                 planned.push((stage, epoch));
             }
         }
-        let steps_of =
-            |pool: &Pool, epoch: Epoch| batches::epoch(pool, experiment.seed, train.batch, epoch);
+        // A step is of as many batches as are accumulated.
+        let steps_of = |pool: &Pool, epoch: Epoch| {
+            let (batches, shortfall) = batches::epoch(pool, experiment.seed, train.batch, epoch);
+            let steps = batches.chunks(train.accumulate).map(<[_]>::to_vec);
+            (steps.collect::<Vec<_>>(), shortfall)
+        };
         let total = planned
             .iter()
             .map(|(_, epoch)| steps_of(&pool, *epoch).0.len() as u64)
             .sum();
-        let schedule = LinearSchedule {
+        let rates = Rates {
             peak: train.learning_rate,
             warmup: (total as f64 * train.warmup) as u64,
             total,
+            fall: match train.after_warmup {
+                AfterWarmup::Linear => Fall::Linear,
+                AfterWarmup::Cosine => Fall::Cosine,
+                AfterWarmup::Constant => Fall::Constant,
+            },
         };
+        standing.epochs_since_best = 0;
         let mut done = 0u64;
         for (stage, epoch) in planned {
             let (mut steps, mut shortfall) = steps_of(&pool, epoch);
@@ -79,7 +89,7 @@ impl Driver<'_> {
                     .min(train.checkpoint_every)
                     .min(steps.len() - place);
                 let block = &steps[place..place + length];
-                self.tick_steps(model, &pool, block, &schedule, done, (epoch, shortfall))?;
+                self.tick_steps(model, &pool, block, &rates, done, (epoch, shortfall))?;
                 place += length;
                 done += length as u64;
                 standing.steps += length as u64;
@@ -95,7 +105,9 @@ impl Driver<'_> {
             if !due.is_empty() {
                 pool = self.refresh(model, standing, &due)?;
             }
-            self.tick_epoch(model, standing)?;
+            if self.tick_epoch(model, standing)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -147,8 +159,8 @@ impl Driver<'_> {
         &mut self,
         model: &mut Model,
         pool: &Pool,
-        block: &[batches::StepSamples],
-        schedule: &LinearSchedule,
+        block: &[Vec<batches::StepSamples>],
+        rates: &Rates,
         done: u64,
         (epoch, shortfall): (Epoch, usize),
     ) -> Result<(), Error> {
@@ -158,21 +170,26 @@ impl Driver<'_> {
         // Made anew for each block: whatever state a loss keeps cannot cross a tick, so that resuming is exact.
         let losses = self.losses()?;
         let mut records = Vec::with_capacity(block.len());
-        for (offset, samples) in (0u64..).zip(block) {
+        for (offset, batches) in (0u64..).zip(block) {
             self.stop_if_asked()?;
-            let rate = schedule.rate(done + offset);
+            let rate = rates.rate(done + offset);
             let step = model.step;
             let experiment_seed = self.experiment.seed;
-            let seed_of = |name: &str| seed(experiment_seed, name, &[u64::from(number), step]);
+            let seed_of = |name: &str, batch: usize| {
+                let numbers = [u64::from(number), step, batch as u64];
+                // The first batch's is what it is without others.
+                seed(experiment_seed, name, &numbers[..2 + batch.min(1)])
+            };
             let recipe = Recipe {
                 losses: &losses,
                 matryoshka: &self.experiment.train.matryoshka,
                 mini_batch: self.experiment.train.mini_batch,
+                clip: self.experiment.train.clip,
             };
-            let record = training::step(model, pool, samples, &recipe, rate, seed_of)?;
+            let record = training::step(model, pool, batches, &recipe, rate, seed_of)?;
             self.show(Event::Advance {
                 done: done + offset + 1,
-                total: schedule.total,
+                total: rates.total,
             });
             records.push((step, rate, record));
         }
@@ -184,6 +201,9 @@ impl Driver<'_> {
             for (step, rate, record) in &records {
                 tick.add_metric(Some(*step), "learning_rate", *rate)?;
                 tick.add_metric(Some(*step), "loss", record.loss)?;
+                if let Some(norm) = record.norm {
+                    tick.add_metric(Some(*step), "gradient_norm", norm)?;
+                }
                 for (name, value) in &record.parts {
                     tick.add_metric(Some(*step), &format!("loss/{name}"), *value)?;
                 }

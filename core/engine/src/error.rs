@@ -10,6 +10,9 @@ pub enum Error {
     /// Files given by the user.
     #[error("{}", .0.render(false))]
     Diagnostics(Diagnostics),
+    /// Something the experiment names at a JSON pointer.
+    #[error("{}", .1.render(false))]
+    At(String, Box<Diagnostic>),
     /// A plugin.
     #[error(transparent)]
     Plugin(#[from] orchestrator_plugin_host::Error),
@@ -80,6 +83,7 @@ impl Error {
         let new = |kind| Diagnostic::new(kind, message.clone());
         match self {
             Self::Diagnostics(all) => all,
+            Self::At(_, diagnostic) => (*diagnostic).into(),
             Self::Plugin(error @ orchestrator_plugin_host::Error::Config { .. }) => {
                 new(Kind::Experiment).help(error.help()).into()
             }
@@ -93,6 +97,7 @@ impl Error {
             | Self::File { .. } => new(Kind::Data)
                 .help("check the path, its permissions and the space left, then resume the run")
                 .into(),
+            Self::Model(orchestrator_model::Error::Unsupported(_)) => new(Kind::Data).into(),
             Self::Model(_) => new(Kind::Internal).into(),
             Self::RunExists(path) => new(Kind::Experiment)
                 .note("the same plan was run there before, or is being run; a run folder is never overwritten")

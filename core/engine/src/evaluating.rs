@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use orchestrator_config::Metric;
+use orchestrator_config::{Encoder, Metric};
 use orchestrator_data::{Dataset, Split};
+use orchestrator_model::Card;
 use orchestrator_store as store;
 use orchestrator_train::{Checkpoint, CheckpointError};
 use rayon::prelude::*;
@@ -45,6 +46,7 @@ impl Driver<'_> {
         number: u32,
         name: &str,
         models: &[(&str, Vec<(usize, crate::retrieval::Scored)>)],
+        event: Option<(&str, &str)>,
     ) -> Result<(), Error> {
         let metrics: Vec<String> = self
             .experiment
@@ -55,6 +57,9 @@ impl Driver<'_> {
             .collect();
         let data = self.data;
         self.write(number, "evaluate", name, |tick| {
+            if let Some((kind, detail)) = event {
+                tick.add_event(kind, detail)?;
+            }
             for (model, scored) in models {
                 for (anchor, one) in scored {
                     for (metric, value) in metrics.iter().zip(&one.values) {
@@ -97,13 +102,13 @@ impl Driver<'_> {
                 .map(|anchor| best(&self.lent.bm25.scores(text(anchor)), DEPTH))
                 .collect()
         });
-        let index = self.index(model);
+        let index = self.index(model)?;
         let of_initial = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         let models = [("bm25", of_bm25), ("initial", of_initial)];
         for (name, scored) in &models {
             self.note_scores(name, scored);
         }
-        self.write_evaluation(number, "baselines", &models)
+        self.write_evaluation(number, "baselines", &models, None)
     }
 
     pub(crate) fn note_scores(&self, model: &str, scored: &[(usize, crate::retrieval::Scored)]) {
@@ -124,36 +129,58 @@ impl Driver<'_> {
         self.folder.join("checkpoints/best.safetensors")
     }
 
-    /// Scores the validation share; the best model so far is kept aside.
+    /// Scores the validation share; the best model so far is kept aside. Whether training is to stop here: by
+    /// `train.early_stopping`, as far as anything can be told without a validation share.
     pub(crate) fn tick_epoch(
         &mut self,
         model: &Model,
         standing: &mut Standing,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let name = format!("epoch-{}", standing.epochs);
         let metric = self.experiment.evaluate.metrics[0].to_string();
         let key = format!("{name}/{}/{metric}", Split::Validation.name());
         let tick = self.next;
-        let value = match self.begin()? {
-            Some(number) => {
-                let index = self.index(model);
+        let number = self.begin()?;
+        let (value, scored) = match number {
+            Some(_) => {
+                let index = self.index(model)?;
                 let scored = self.evaluate(&[Split::Validation], &|anchors| {
                     index.nearest(anchors, DEPTH)
                 });
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
-                if better(value, standing) {
-                    model.weights().write(&self.best_path())?;
-                }
-                self.write_evaluation(number, &name, &[(name.as_str(), scored)])?;
-                value
+                (value, scored)
             }
-            None => self.store.metric(tick, &key)?,
+            None => (self.store.metric(tick, &key)?, Vec::new()),
         };
-        if better(value, standing) {
-            standing.best = Some((value.unwrap_or(f64::NEG_INFINITY), name));
+        let is_better = better(value, standing);
+        if is_better {
+            standing.best = Some((value.unwrap_or(f64::NEG_INFINITY), name.clone()));
+            standing.epochs_since_best = 0;
+        } else if value.is_some() {
+            standing.epochs_since_best += 1;
         }
-        Ok(())
+        let patience = self.experiment.train.early_stopping;
+        let stop = patience.is_some_and(|patience| standing.epochs_since_best >= patience);
+        if let Some(number) = number {
+            if is_better {
+                model.weights().write(&self.best_path())?;
+            }
+            let reason = match (&standing.best, stop) {
+                (Some((best, of)), true) => format!(
+                    "{metric} on validation has not risen above {best:.4} (of {of}) for {} epochs: \
+                     train.early_stopping.patience",
+                    standing.epochs_since_best
+                ),
+                _ => String::new(),
+            };
+            if stop {
+                self.show(Event::Note(format!("stopped early: {reason}")));
+            }
+            let event = stop.then_some(("early_stop", reason.as_str()));
+            self.write_evaluation(number, &name, &[(name.as_str(), scored)], event)?;
+        }
+        Ok(stop)
     }
 
     /// The best model by validation is the trained one: scored, saved.
@@ -179,11 +206,12 @@ impl Driver<'_> {
                 .into());
             }
         }
-        model.encoder.save(&self.folder.join("model"))?;
+        let card = self.card(standing, &chosen);
+        model.encoder.save(&self.folder.join("model"), &card)?;
         let Some(number) = self.begin()? else {
             return Ok(chosen);
         };
-        let index = self.index(model);
+        let index = self.index(model)?;
         let splits = [Split::Validation, Split::Test];
         let scored = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         self.note_scores(&format!("trained ({chosen})"), &scored);
@@ -191,8 +219,60 @@ impl Driver<'_> {
             number,
             &format!("trained = {chosen}"),
             &[("trained", scored)],
+            None,
         )?;
         Ok(chosen)
+    }
+}
+
+impl Driver<'_> {
+    /// What the model folder says of itself.
+    fn card(&self, standing: &Standing, chosen: &str) -> Card {
+        let experiment = &self.plan.experiment;
+        let encoder = match &experiment.encoder {
+            Encoder::Static { dim, vocabulary } => {
+                format!("static, {vocabulary} tokens by {dim}, trained from nothing")
+            }
+            Encoder::Transformer(transformer) => format!("transformer, {transformer}"),
+        };
+        let losses = experiment.train.losses.iter();
+        let losses: Vec<String> = losses
+            .map(|loss| format!("{} x {}", loss.weight, loss.step.name))
+            .collect();
+        let samplers = experiment.samples.propose.iter();
+        let samplers: Vec<&str> = samplers.map(|one| one.step.name.as_str()).collect();
+        let train = &experiment.train;
+        let mut facts = vec![
+            ("encoder", encoder),
+            ("samples", samplers.join(", ")),
+            ("losses", losses.join(" + ")),
+            (
+                "steps",
+                format!(
+                    "{} of {} x {} anchors, learning rate {}",
+                    standing.steps, train.accumulate, train.batch, train.learning_rate
+                ),
+            ),
+            ("chosen", chosen.to_owned()),
+        ];
+        if let Some((best, _)) = &standing.best {
+            let metric = experiment.evaluate.metrics[0];
+            facts.push(("chosen by", format!("{metric} on validation, {best:.4}")));
+        }
+        facts.push(("seed", experiment.seed.to_string()));
+        facts.push(("data", format!("SHA-256 {}", self.plan.data_fingerprint)));
+        facts.push(("orchestrator", self.plan.version.clone()));
+        Card {
+            title: experiment.name.clone(),
+            base: match &experiment.encoder {
+                Encoder::Static { .. } => None,
+                Encoder::Transformer(transformer) => Some(transformer.name()),
+            },
+            facts: facts
+                .into_iter()
+                .map(|(what, value)| (what.to_owned(), value))
+                .collect(),
+        }
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 
 use orchestrator_config::Experiment;
 use orchestrator_data::{Dataset, Document, Split};
-use orchestrator_model::StaticEncoder;
+use orchestrator_model::{Encoder, Error, Side, Tokens};
 use orchestrator_plugin_host::{ChatEndpoint, Files, NamedModels, Table, TopicModel, dot};
 
 use crate::making;
-use crate::retrieval::{Bm25Index, embed};
+use crate::retrieval::{Bm25Index, DenseIndex, Memo};
 use crate::seed::seed;
 use crate::topics::Topics;
 
@@ -20,7 +20,7 @@ pub(crate) struct Lent<'r> {
     pub bm25: Bm25Index,
     pub corpora: Vec<(String, Table)>,
     pub files: Files,
-    pub models: BTreeMap<String, StaticEncoder>,
+    pub models: BTreeMap<String, Fixed>,
     pub chat: Option<&'r dyn ChatEndpoint>,
     pub topics: LazyTopics,
 }
@@ -30,7 +30,7 @@ impl<'r> Lent<'r> {
         data: &Dataset,
         experiment: &Experiment,
         other: Vec<(String, Vec<Document>)>,
-        models: BTreeMap<String, StaticEncoder>,
+        models: BTreeMap<String, Encoder>,
         files: Files,
         chat: Option<&'r dyn ChatEndpoint>,
     ) -> Self {
@@ -45,7 +45,10 @@ impl<'r> Lent<'r> {
                 .map(|(name, documents)| (name, making::corpus_table(&documents)))
                 .collect(),
             files,
-            models,
+            models: models
+                .into_iter()
+                .map(|(name, encoder)| (name, Fixed::of(encoder)))
+                .collect(),
             chat,
             topics: LazyTopics {
                 texts,
@@ -100,28 +103,84 @@ impl TopicModel for LazyTopics {
     }
 }
 
+/// A model that does not change during a run, with what it has embedded.
+pub(crate) struct Fixed {
+    pub encoder: Encoder,
+    memo: Memo,
+}
+
+impl Fixed {
+    pub fn of(encoder: Encoder) -> Self {
+        Self {
+            encoder,
+            memo: Memo::default(),
+        }
+    }
+}
+
 /// The models there are at a moment, by name.
 pub(crate) struct Models<'m> {
-    pub current: &'m StaticEncoder,
-    pub initial: &'m StaticEncoder,
+    /// None where nothing is left to ask it.
+    pub current: Option<&'m DenseIndex<'m>>,
+    /// The current model is the initial one still.
+    pub untrained: bool,
+    pub initial: &'m Fixed,
     pub bm25: &'m Bm25Index,
-    pub further: &'m BTreeMap<String, StaticEncoder>,
+    pub further: &'m BTreeMap<String, Fixed>,
+}
+
+/// One of the models that have embeddings.
+#[derive(Clone, Copy)]
+pub(crate) enum Embedder<'m> {
+    Current(&'m DenseIndex<'m>),
+    Fixed(&'m Fixed),
+}
+
+impl Embedder<'_> {
+    pub fn encoder(&self) -> &Encoder {
+        match self {
+            Self::Current(index) => index.encoder(),
+            Self::Fixed(model) => &model.encoder,
+        }
+    }
+
+    /// Unit-length embeddings `[texts, dim]`, each distinct text encoded once.
+    pub fn embed(&self, texts: &[&Tokens]) -> Result<Vec<f32>, Error> {
+        match self {
+            Self::Current(index) => index.embed(texts),
+            Self::Fixed(model) => model.memo.embed(&model.encoder, texts, |_| None),
+        }
+    }
+
+    fn memo(&self) -> &Memo {
+        match self {
+            Self::Current(index) => index.memo(),
+            Self::Fixed(model) => &model.memo,
+        }
+    }
 }
 
 impl Models<'_> {
-    /// The encoder of that name; `bm25` has none.
-    pub fn encoder(&self, name: &str) -> Option<&StaticEncoder> {
-        match name {
-            "current" => Some(self.current),
-            "initial" => Some(self.initial),
-            other => self.further.get(other),
+    /// The model of that name; `bm25` has no embeddings.
+    pub fn embedder(&self, name: &str) -> Option<Embedder<'_>> {
+        match (name, self.current) {
+            ("current", current) => current.map(Embedder::Current),
+            ("initial", Some(current)) if self.untrained => Some(Embedder::Current(current)),
+            ("initial", _) => Some(Embedder::Fixed(self.initial)),
+            (other, _) => self.further.get(other).map(Embedder::Fixed),
         }
+    }
+
+    /// The error of an answer to a plugin, if there was one.
+    pub fn check(&self) -> Result<(), Error> {
+        let mut all = std::iter::once(self.initial).chain(self.further.values());
+        all.try_for_each(|model| model.memo.check())
     }
 }
 
 impl NamedModels for Models<'_> {
     fn knows(&self, model: &str) -> bool {
-        model == "bm25" || self.encoder(model).is_some()
+        model == "bm25" || self.embedder(model).is_some()
     }
 
     fn score(&self, model: &str, pairs: &[(&str, &str)]) -> Option<Vec<f32>> {
@@ -130,27 +189,51 @@ impl NamedModels for Models<'_> {
             let score = |(query, text): &(&str, &str)| self.bm25.score_text(query, text);
             return Some(pairs.par_iter().map(score).collect());
         }
-        let encoder = self.encoder(model)?;
-        // Texts stand in many pairs: each is encoded once.
+        let embedder = self.embedder(model)?;
+        let score = || {
+            let queries = Column::of(embedder, pairs.iter().map(|pair| pair.0), Side::Anchor)?;
+            let texts = Column::of(embedder, pairs.iter().map(|pair| pair.1), Side::Document)?;
+            let score = |(query, text): &(&str, &str)| dot(queries.at(query), texts.at(text));
+            Ok(pairs.iter().map(score).collect())
+        };
+        Some(score().unwrap_or_else(|error| {
+            embedder.memo().fail(error);
+            vec![0.0; pairs.len()]
+        }))
+    }
+}
+
+/// One side of pairs: texts stand in many, each is cut and encoded once.
+struct Column<'t> {
+    places: BTreeMap<&'t str, usize>,
+    embeddings: Vec<f32>,
+    dim: usize,
+}
+
+impl<'t> Column<'t> {
+    fn of(
+        embedder: Embedder<'_>,
+        texts: impl Iterator<Item = &'t str>,
+        side: Side,
+    ) -> Result<Self, Error> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut texts: Vec<&str> = Vec::new();
-        for text in pairs.iter().flat_map(|(query, text)| [*query, *text]) {
+        let mut distinct = Vec::new();
+        for text in texts {
             places.entry(text).or_insert_with(|| {
-                texts.push(text);
-                texts.len() - 1
+                distinct.push(text);
+                distinct.len() - 1
             });
         }
-        let embeddings = embed(encoder, &texts);
-        let dim = encoder.dim();
-        let of = |text: &str| {
-            let place = places[text] * dim;
-            &embeddings[place..place + dim]
-        };
-        Some(
-            pairs
-                .iter()
-                .map(|(query, text)| dot(of(query), of(text)))
-                .collect(),
-        )
+        let tokens = embedder.encoder().tokenize(&distinct, side)?;
+        Ok(Self {
+            places,
+            embeddings: embedder.embed(&tokens.iter().collect::<Vec<_>>())?,
+            dim: embedder.encoder().dim(),
+        })
+    }
+
+    fn at(&self, text: &str) -> &[f32] {
+        let start = self.places[text] * self.dim;
+        &self.embeddings[start..start + self.dim]
     }
 }

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::{AugmentStep, PluginStep, RoleFilter};
-use orchestrator_model::Tokens;
-use orchestrator_plugin_host::{Context, Kind, Services, Table};
+use orchestrator_plugin_host::{Context, Error as PluginError, Kind, Services, Table};
 use orchestrator_store as store;
 use orchestrator_store::{Role, SampleView};
 
@@ -50,6 +49,19 @@ pub(crate) struct Moment<'c> {
     pub pool: Option<&'c Table>,
 }
 
+impl Moment<'_> {
+    /// What a call gave, unless what it was lent failed meanwhile: then what it gave rests on nothing.
+    pub fn outcome<T>(self, given: Result<T, PluginError>) -> Result<T, Error> {
+        if let Some(index) = self.index {
+            index.check()?;
+        }
+        if let Some(models) = self.models {
+            models.check()?;
+        }
+        Ok(given?)
+    }
+}
+
 impl Driver<'_> {
     /// Propose, augment, judge, score: what is in the pool from now on.
     pub(crate) fn mine(
@@ -62,16 +74,29 @@ impl Driver<'_> {
         let knowledge = Knowledge::of(self.data, self.reading, &standing.hidden);
         let judgements = knowledge.table(self.data);
         let anchors = knowledge.anchors(self.data);
-        let index = self.index(model);
+        let again_only = matches!(occasion, Occasion::Refresh { .. });
+        let ticks = match occasion {
+            Occasion::Refresh { due, .. } => due.len(),
+            _ => experiment.samples.propose.len() + experiment.samples.augment.len(),
+        } + experiment.samples.filter.len()
+            + usize::from(matches!(occasion, Occasion::Round { .. }))
+            + 1;
+        // Where all of it is in the store, nobody asks the model.
+        let index = if self.holds(ticks) {
+            None
+        } else {
+            Some(self.index(model)?)
+        };
         let lent = self.lent.clone();
         let models = Models {
-            current: &model.encoder,
+            current: index.as_ref(),
+            untrained: model.version == 0,
             initial: &model.initial,
             bm25: &lent.bm25,
             further: &lent.models,
         };
         let moment = Moment {
-            index: Some(&index),
+            index: index.as_ref(),
             models: Some(&models),
             judgements: Some(&judgements),
             pool: None,
@@ -89,7 +114,7 @@ impl Driver<'_> {
             let anew = again && propose.refresh.is_some();
             self.propose(model, &propose.step, &anchors, moment, anew)?;
         }
-        if !matches!(occasion, Occasion::Refresh { .. }) {
+        if !again_only {
             for augment in &experiment.samples.augment {
                 self.augment(augment, &anchors, moment, first)?;
             }
@@ -102,10 +127,10 @@ impl Driver<'_> {
         if let Occasion::Round { number, first } = occasion {
             self.drop_revealed(number, first)?;
         }
-        let last = self.score(model, &index, &occasion.name(), &relevant)?;
+        let last = self.score(model, &occasion.name(), &relevant)?;
         let mut pool = Pool::load(&self.store, last, self.data, &model.encoder, relevant)?;
         if let Some(teacher) = &experiment.train.teacher {
-            pool.teach(&models, teacher, self.data);
+            pool.teach(&models, teacher, self.data)?;
         }
         self.check_pool(&pool)?;
         Ok(pool)
@@ -130,7 +155,7 @@ impl Driver<'_> {
         let mut context = self.context(number, &step.name, moment);
         context.step = model.step;
         context.services.progress = Some(&show);
-        let proposed = instance.propose(&context, &table, anchors)?;
+        let proposed = moment.outcome(instance.propose(&context, &table, anchors))?;
         let before = if anew {
             self.store.live_of(&step.name, number)?
         } else {
@@ -195,7 +220,7 @@ impl Driver<'_> {
         let show = |done, total, _: &str| self.show(Event::Advance { done, total });
         let mut context = self.context(number, &step.name, moment);
         context.services.progress = Some(&show);
-        let proposed = instance.augment(&context, &table, &of_given)?;
+        let proposed = moment.outcome(instance.augment(&context, &table, &of_given))?;
         let data = self.data;
         let parents = (augment.from != RoleFilter::Anchor).then_some(given.as_slice());
         self.write(number, "augment", &step.name, |tick| {
@@ -231,8 +256,8 @@ impl Driver<'_> {
             ..moment
         };
         let context = self.context(number, &step.name, moment);
-        instance.prepare(&context)?;
-        let verdicts = instance.judge(&context, &table)?;
+        moment.outcome(instance.prepare(&context))?;
+        let verdicts = moment.outcome(instance.judge(&context, &table))?;
         self.write(number, "judge", &step.name, |tick| {
             for (view, verdict) in given.iter().zip(&verdicts) {
                 tick.add_verdict(&store::Verdict {
@@ -339,7 +364,6 @@ impl Driver<'_> {
     pub(crate) fn score(
         &mut self,
         model: &Model,
-        index: &DenseIndex<'_>,
         name: &str,
         relevant: &BTreeMap<usize, BTreeSet<usize>>,
     ) -> Result<u32, Error> {
@@ -354,8 +378,9 @@ impl Driver<'_> {
             &model.encoder,
             relevant.clone(),
         )?;
-        let tokens: Vec<Tokens> = pool.texts.iter().map(|text| text.tokens.clone()).collect();
-        let embeddings = model.encoder.encode(&tokens);
+        let index = self.index(model)?;
+        let tokens: Vec<_> = pool.texts.iter().map(|text| &text.tokens).collect();
+        let embeddings = index.embed(&tokens)?;
         let dim = model.encoder.dim();
         let embedding = |text: usize| &embeddings[text * dim..(text + 1) * dim];
         let similarities: Vec<f32> = pool
@@ -381,7 +406,7 @@ impl Driver<'_> {
                 let positive = positives
                     .get(&anchor)
                     .map_or(1.0, |(sum, n)| (sum / *n as f64) as f32);
-                let floor = making::floor(index, self.experiment.seed, anchor);
+                let floor = making::floor(&index, self.experiment.seed, anchor);
                 (anchor, Scale { floor, positive })
             })
             .collect();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use orchestrator_config::{Chat, Experiment};
+use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transformer};
 use orchestrator_data::{Dataset, Document, Source};
 use orchestrator_diagnostics::{Diagnostic, Kind};
-use orchestrator_model::StaticEncoder;
+use orchestrator_model::{Encoder, transformer};
 use orchestrator_plugin_host::{Files, Host, Isolation, Kind as PluginKind, PluginInfo};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,9 @@ pub struct Origin {
     pub corpus: Source,
     /// The other corpora, their paths absolute.
     pub other: BTreeMap<String, Source>,
+    /// The folder of the model that is trained, if it is from one.
+    #[serde(default)]
+    pub transformer: Option<PathBuf>,
     /// The further models.
     pub models: BTreeMap<String, PathBuf>,
     /// The files that settings name.
@@ -75,6 +78,10 @@ impl Origin {
             experiment: file,
             corpus: experiment.data.corpus.clone(),
             other: experiment.data.other.clone(),
+            transformer: match &experiment.encoder {
+                Given::Transformer(transformer) => Some(transformer.folder.clone()),
+                Given::Static { .. } => None,
+            },
             models: experiment.models.clone(),
             files: experiment.files.clone(),
             chat: experiment.chat.clone(),
@@ -90,6 +97,11 @@ impl Origin {
         let mut experiment = plan.experiment.clone();
         experiment.data.corpus = self.corpus.clone();
         experiment.data.other.clone_from(&self.other);
+        if let (Given::Transformer(transformer), Some(folder)) =
+            (&mut experiment.encoder, &self.transformer)
+        {
+            transformer.folder.clone_from(folder);
+        }
         experiment.models.clone_from(&self.models);
         experiment.files.clone_from(&self.files);
         experiment.chat.clone_from(&self.chat);
@@ -115,8 +127,10 @@ pub struct Inputs {
     pub data: Dataset,
     /// The other corpora.
     pub other: Vec<(String, Vec<Document>)>,
+    /// The model that is trained, if it is from a folder.
+    pub encoder: Option<Encoder>,
     /// The further models.
-    pub models: BTreeMap<String, StaticEncoder>,
+    pub models: BTreeMap<String, Encoder>,
     /// The files that settings name.
     pub files: Files,
 }
@@ -134,23 +148,32 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
         pins.insert(format!("data.other.{name}"), fingerprint);
         other.push((name.clone(), documents));
     }
+    let mut encoder = None;
+    if let Given::Transformer(transformer) = &experiment.encoder {
+        let loaded = load_encoder(transformer)?;
+        check_dims(experiment, &loaded)?;
+        pin_folder(&mut pins, "model.encoder", &transformer.folder)?;
+        encoder = Some(loaded);
+    }
     let mut models = BTreeMap::new();
     for (name, path) in &experiment.models {
-        let encoder = StaticEncoder::load(path).map_err(|error| {
-            Diagnostic::new(Kind::Data, error.to_string())
-                .note(format!("it is the model `{name}` of the experiment"))
-                .help("give the folder `model` of a run")
-        })?;
-        let table: Vec<u8> = encoder
-            .table()
-            .iter()
-            .flat_map(|one| one.to_le_bytes())
-            .collect();
-        let pieces = [encoder.tokenizer_json().as_bytes(), table.as_slice()];
-        pins.insert(
-            format!("models.{name}"),
-            orchestrator_data::fingerprint(pieces),
-        );
+        let at = format!("/models/{name}");
+        let encoder = load_folder(path, &transformer::Options::default(), &at)?;
+        match &encoder {
+            Encoder::Static(encoder) => {
+                let table: Vec<u8> = encoder
+                    .table()
+                    .iter()
+                    .flat_map(|one| one.to_le_bytes())
+                    .collect();
+                let pieces = [encoder.tokenizer_json().as_bytes(), table.as_slice()];
+                pins.insert(
+                    format!("models.{name}"),
+                    orchestrator_data::fingerprint(pieces),
+                );
+            }
+            Encoder::Transformer(_) => pin_folder(&mut pins, &format!("models.{name}"), path)?,
+        }
         models.insert(name.clone(), encoder);
     }
     let mut files = Files::new();
@@ -192,10 +215,106 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
     let inputs = Inputs {
         data,
         other,
+        encoder,
         models,
         files,
     };
     Ok((plan, inputs))
+}
+
+/// Loads the model that is trained.
+pub(crate) fn load_encoder(given: &Transformer) -> Result<Encoder, Error> {
+    let options = transformer::Options {
+        max_tokens: given.max_tokens,
+        precision: match given.precision {
+            Precision::F32 => transformer::Precision::F32,
+            Precision::Bf16 => transformer::Precision::Bf16,
+            Precision::Int8 => transformer::Precision::Int8,
+        },
+        dropout: given.dropout as f32,
+        freeze: given.freeze,
+        lora: given.lora.map(|lora| transformer::Lora {
+            rank: lora.rank,
+            alpha: lora.alpha as f32,
+        }),
+    };
+    load_folder(&given.folder, &options, "/model/encoder/transformer")
+}
+
+/// Loads a model folder that the experiment names at a place.
+fn load_folder(path: &Path, options: &transformer::Options, at: &str) -> Result<Encoder, Error> {
+    let placed = |diagnostic| Error::At(at.to_owned(), Box::new(diagnostic));
+    if !path.is_dir() {
+        let missing = format!("there is no model folder `{}`", path.display());
+        return Err(placed(Diagnostic::new(Kind::Data, missing).help(
+            "give a folder of sentence-transformers or Hugging Face, or the folder `model` of a run; \
+             orchestrator model pull NAME downloads one",
+        )));
+    }
+    Encoder::load(path, options).map_err(|error| {
+        placed(Diagnostic::new(Kind::Data, error.to_string()).help(
+            "give a folder of sentence-transformers or Hugging Face, or the folder `model` of a run",
+        ))
+    })
+}
+
+/// The lengths that losses are computed on are no longer than an embedding.
+fn check_dims(experiment: &Experiment, encoder: &Encoder) -> Result<(), Error> {
+    let dim = encoder.dim();
+    let long = experiment
+        .train
+        .matryoshka
+        .iter()
+        .position(|one| one.dim > dim);
+    long.map_or(Ok(()), |place| {
+        let given = experiment.train.matryoshka[place].dim;
+        let message = format!("`dim` must be from 1 to {dim}, the encoder's, not {given}");
+        let at = format!("/train/matryoshka/{place}");
+        Err(Error::At(
+            at,
+            Box::new(Diagnostic::new(Kind::Experiment, message)),
+        ))
+    })
+}
+
+/// Pins the files of a model folder by what is in them: those that can be read when it is loaded, in it and in its modules'
+/// folders.
+fn pin_folder(pins: &mut BTreeMap<String, String>, name: &str, folder: &Path) -> Result<(), Error> {
+    let list = |folder: &Path| -> Result<Vec<PathBuf>, Error> {
+        let unreadable = |why| Error::File {
+            what: "read the model folder",
+            path: folder.to_owned(),
+            why,
+        };
+        let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+        let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+        paths.map_err(unreadable)
+    };
+    let mut files = Vec::new();
+    for path in list(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // `1_Pooling`, `2_Dense`: other folders hold the same weights in other forms.
+        if path.is_dir() && name.starts_with(|c: char| c.is_ascii_digit()) {
+            files.extend(list(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    for path in files {
+        let kind = path.extension().unwrap_or_default().to_string_lossy();
+        if !["json", "txt", "model", "safetensors"].contains(&kind.as_ref()) || !path.is_file() {
+            continue;
+        }
+        let bytes = std::fs::read(&path).map_err(|why| Error::File {
+            what: "read the model file",
+            path: path.clone(),
+            why,
+        })?;
+        let inside = path.strip_prefix(folder).unwrap_or(&path);
+        let inside = inside.to_string_lossy().replace('\\', "/");
+        pins.insert(format!("{name}/{inside}"), sha256(&bytes));
+    }
+    Ok(())
 }
 
 /// Where things lie and run is no part of the plan: the same run elsewhere has the same plan. See [`Origin`].
@@ -212,6 +331,9 @@ fn placeless(experiment: &Experiment) -> Experiment {
         if let Source::Scifact { path } = source {
             shorten(path);
         }
+    }
+    if let Given::Transformer(transformer) = &mut placeless.encoder {
+        shorten(&mut transformer.folder);
     }
     placeless.models.values_mut().for_each(shorten);
     placeless.files.values_mut().for_each(shorten);

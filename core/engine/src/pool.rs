@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_data::Dataset;
-use orchestrator_model::{StaticEncoder, Tokens};
+use orchestrator_model::{Encoder, Tokens};
 use orchestrator_plugin_host::{NamedModels as _, dot};
 use orchestrator_store::{Role, SampleView, Store};
 
 use crate::error::Error;
 use crate::lent::Models;
-use crate::retrieval::embed;
+use crate::retrieval::tokenize;
 
 /// A distinct text of the pool or of its anchors.
 pub(crate) struct PoolText {
@@ -64,7 +64,7 @@ impl Pool {
         store: &Store,
         up_to: u32,
         data: &Dataset,
-        encoder: &StaticEncoder,
+        encoder: &Encoder,
         relevant: BTreeMap<usize, BTreeSet<usize>>,
     ) -> Result<Self, Error> {
         let views: Vec<SampleView> = store
@@ -92,7 +92,8 @@ impl Pool {
             });
         }
         let borrowed: Vec<&str> = contents.iter().map(String::as_str).collect();
-        let tokens = encoder.tokenize(&borrowed)?;
+        let anchors: BTreeSet<usize> = anchor_text.values().copied().collect();
+        let tokens = tokenize(encoder, &borrowed, |place| anchors.contains(&place))?;
         let mut normals: BTreeMap<String, usize> = BTreeMap::new();
         let mut texts: Vec<PoolText> = contents
             .iter()
@@ -135,20 +136,29 @@ impl Pool {
     }
 
     /// Asks the teacher about every sample and every text.
-    pub fn teach(&mut self, models: &Models<'_>, teacher: &str, data: &Dataset) {
+    pub fn teach(
+        &mut self,
+        models: &Models<'_>,
+        teacher: &str,
+        data: &Dataset,
+    ) -> Result<(), Error> {
         let pairs = self.samples.iter().map(|sample| {
             let anchor = data.anchors[sample.view.anchor].text.as_str();
             (anchor, sample.view.text.as_str())
         });
-        self.teacher = Some(match models.encoder(teacher) {
+        self.teacher = Some(match models.embedder(teacher) {
             // Every text is encoded once, for the scores as well.
-            Some(encoder) => {
+            Some(embedder) => {
                 let mut contents = vec![""; self.texts.len()];
                 for (sample, (anchor, text)) in self.samples.iter().zip(pairs) {
                     contents[self.anchor_text[&sample.view.anchor]] = anchor;
                     contents[sample.text] = text;
                 }
-                let (embeddings, dim) = (embed(encoder, &contents), encoder.dim());
+                let anchors: BTreeSet<usize> = self.anchor_text.values().copied().collect();
+                let encoder = embedder.encoder();
+                let tokens = tokenize(encoder, &contents, |place| anchors.contains(&place))?;
+                let embeddings = embedder.embed(&tokens.iter().collect::<Vec<_>>())?;
+                let dim = encoder.dim();
                 let of = |text: usize| &embeddings[text * dim..(text + 1) * dim];
                 let score = |sample: &PoolSample| {
                     dot(of(self.anchor_text[&sample.view.anchor]), of(sample.text))
@@ -167,6 +177,7 @@ impl Pool {
                 dim: 0,
             },
         });
+        Ok(())
     }
 
     /// Whether a text is a known positive of an anchor, by its words or by its document. A passage of a relevant document

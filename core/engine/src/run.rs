@@ -1,8 +1,8 @@
 //! The run: a folder, a plan, a store; begun or opened again, and brought to its end.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use orchestrator_config::Experiment;
@@ -118,11 +118,10 @@ impl Run {
                 "the data have changed since it began".to_owned(),
             ));
         }
-        if let Some((what, _)) = recorded
-            .pins
-            .iter()
-            .find(|(what, hash)| now.pins.get(*what) != Some(*hash))
-        {
+        // A file that was not there then has changed too.
+        let both = recorded.pins.keys().chain(now.pins.keys());
+        let changed = |what: &&String| recorded.pins.get(*what) != now.pins.get(*what);
+        if let Some(what) = both.into_iter().find(changed) {
             return Err(Error::Changed(format!(
                 "`{what}` has changed since it began"
             )));
@@ -184,8 +183,9 @@ impl Run {
                 self.inputs.files,
                 chat,
             )),
-            documents: Vec::new(),
-            anchors: Vec::new(),
+            base: self.inputs.encoder,
+            texts: Arc::default(),
+            embedded: Mutex::default(),
             reading: experiment.data.reading,
             experiment: &experiment,
             folder: self.folder.clone(),

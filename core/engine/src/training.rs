@@ -1,101 +1,123 @@
-//! One training step: every distinct text encoded once, every loss on the same embeddings, one backward pass.
+//! One training step: every distinct text of a batch encoded once, every loss on the same embeddings, one backward pass; as
+//! many batches as are accumulated, and one step of the optimiser.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use orchestrator_model::{Forward, Gradient, StaticEncoder, Tokens};
+use orchestrator_model::parameters::Gradient;
+use orchestrator_model::{Encoder, Forward, Tokens};
 use orchestrator_plugin_host::{Batch, Context, Services, Truncation, WeightedLoss, combine};
 use orchestrator_store::{Role, SampleId};
-use orchestrator_train::{AdamW, Checkpoint};
+use orchestrator_train::{AdamW, Checkpoint, clip};
 
 use crate::batches::StepSamples;
 use crate::error::Error;
+use crate::lent::Fixed;
 use crate::pool::Pool;
+use crate::seed::mix;
 
 /// What training changes.
 pub(crate) struct Model {
     /// As it was before training.
-    pub initial: Arc<StaticEncoder>,
-    pub encoder: StaticEncoder,
+    pub initial: Arc<Fixed>,
+    pub encoder: Encoder,
     pub optimiser: AdamW,
     /// Steps taken over the whole run.
     pub step: u64,
+    /// Counts how often the weights were changed, from 0, the untrained: for what is remembered of them.
+    pub version: u64,
 }
 
 impl Model {
     pub fn checkpoint(&self) -> Checkpoint {
-        let mut checkpoint = self.weights();
-        self.put(&mut checkpoint, "first", &self.optimiser.first);
-        self.put(&mut checkpoint, "second", &self.optimiser.second);
+        let mut checkpoint = Checkpoint::default();
+        self.optimiser
+            .save(self.encoder.parameters(), &mut checkpoint);
+        checkpoint.counters.insert("step".to_owned(), self.step);
         checkpoint
     }
 
     /// The weights alone: enough for a model that is not trained on.
     pub fn weights(&self) -> Checkpoint {
         let mut checkpoint = Checkpoint::default();
-        self.put(&mut checkpoint, "table", self.encoder.table());
+        checkpoint.put_values(self.encoder.parameters());
         checkpoint.counters.insert("step".to_owned(), self.step);
         checkpoint
-            .counters
-            .insert("optimiser_step".to_owned(), self.optimiser.step);
-        checkpoint
-    }
-
-    fn put(&self, checkpoint: &mut Checkpoint, name: &str, values: &[f32]) {
-        let shape = vec![self.encoder.vocabulary(), self.encoder.dim()];
-        checkpoint
-            .tensors
-            .insert(name.to_owned(), (shape, values.to_vec()));
     }
 
     /// Takes the weights of a checkpoint; `false` if they are of another shape.
     pub fn restore_weights(&mut self, mut checkpoint: Checkpoint) -> bool {
-        match checkpoint.tensors.remove("table") {
-            Some((_, table)) if table.len() == self.encoder.table().len() => {
-                *self.encoder.table_mut() = table;
-                true
-            }
-            _ => false,
-        }
+        self.version += 1;
+        checkpoint.take_values(self.encoder.parameters_mut())
     }
 
     /// Takes the state of a checkpoint; `false` if it is of another shape.
     pub fn restore(&mut self, mut checkpoint: Checkpoint) -> bool {
-        let n = self.encoder.table().len();
-        let mut take = |name: &str| {
-            checkpoint
-                .tensors
-                .remove(name)
-                .map(|(_, values)| values)
-                .filter(|values| values.len() == n)
-        };
-        let (Some(table), Some(first), Some(second)) =
-            (take("table"), take("first"), take("second"))
-        else {
+        let Some(&step) = checkpoint.counters.get("step") else {
             return false;
         };
-        let (Some(&step), Some(&optimiser_step)) = (
-            checkpoint.counters.get("step"),
-            checkpoint.counters.get("optimiser_step"),
-        ) else {
-            return false;
-        };
-        *self.encoder.table_mut() = table;
-        self.optimiser.first = first;
-        self.optimiser.second = second;
-        self.optimiser.step = optimiser_step;
         self.step = step;
-        true
+        // Before the first step the weights are as they were.
+        self.version += step.min(1);
+        self.optimiser
+            .restore(self.encoder.parameters_mut(), &mut checkpoint)
     }
 }
 
 /// What a step leaves behind.
+#[derive(Debug, Default)]
 pub(crate) struct StepRecord {
     pub loss: f64,
     /// By loss, before its weight.
     pub parts: Vec<(String, f64)>,
     /// Each sample with its weighted loss.
     pub uses: Vec<(SampleId, Option<f32>)>,
+    /// Length of the gradient before it was shortened, where it may be.
+    pub norm: Option<f64>,
+}
+
+impl StepRecord {
+    /// Adds a batch's losses.
+    fn add(
+        &mut self,
+        loss: f64,
+        parts: Vec<(String, f64)>,
+        uses: impl Iterator<Item = (SampleId, Option<f32>)>,
+    ) {
+        let first = self.parts.is_empty();
+        self.loss += loss;
+        for (mine, theirs) in self.parts.iter_mut().zip(&parts) {
+            mine.1 += theirs.1;
+        }
+        if first {
+            self.parts = parts;
+            self.uses = uses.collect();
+            return;
+        }
+        // A sample that is in two of the batches is one use.
+        let mut places: BTreeMap<SampleId, usize> = BTreeMap::new();
+        for (place, (sample, _)) in self.uses.iter().enumerate() {
+            places.insert(*sample, place);
+        }
+        for (sample, loss) in uses {
+            match places.get(&sample) {
+                Some(&place) => {
+                    let mine = &mut self.uses[place].1;
+                    *mine = mine.map_or(loss, |mine| Some(mine + loss.unwrap_or_default()));
+                }
+                None => self.uses.push((sample, loss)),
+            }
+        }
+    }
+
+    /// Takes a share of the losses, as of the gradient.
+    fn share(&mut self, share: f64) {
+        self.loss *= share;
+        self.parts.iter_mut().for_each(|part| part.1 *= share);
+        for (_, loss) in &mut self.uses {
+            *loss = loss.map(|loss| loss * share as f32);
+        }
+    }
 }
 
 /// The batch a loss sees, with the pool's texts it is over and the sample of each row.
@@ -169,17 +191,56 @@ pub(crate) struct Recipe<'r> {
     pub matryoshka: &'r [Truncation],
     /// Texts encoded at once with their gradient; `None` = all.
     pub mini_batch: Option<usize>,
+    /// The length above which a gradient is shortened.
+    pub clip: Option<f64>,
 }
 
-/// Takes one step. `seed_of` gives the seed of a loss by its name.
+/// Takes one step over one batch or more. `seed_of` gives the seed of a purpose (a loss by its name, or dropout) for a batch.
 pub(crate) fn step(
     model: &mut Model,
     pool: &Pool,
-    samples: &StepSamples,
+    batches: &[StepSamples],
     recipe: &Recipe<'_>,
     rate: f64,
-    seed_of: impl Fn(&str) -> u64,
+    seed_of: impl Fn(&str, usize) -> u64,
 ) -> Result<StepRecord, Error> {
+    let mut gradient = Gradient::default();
+    let mut record = StepRecord::default();
+    for (place, samples) in batches.iter().enumerate() {
+        let of_batch = batch(model, pool, samples, recipe, &mut record, |name| {
+            seed_of(name, place)
+        })?;
+        gradient.add(of_batch, model.encoder.parameters());
+    }
+    if batches.len() > 1 {
+        // Each batch has its share: what a batch as large as all of them would have given, where a loss is a mean of rows.
+        let share = 1.0 / batches.len() as f64;
+        gradient.scale(share as f32);
+        record.share(share);
+    }
+    if let Some(most) = recipe.clip {
+        record.norm = Some(clip(&mut gradient, most));
+    }
+    let finite = model
+        .optimiser
+        .update(model.encoder.parameters_mut(), &gradient, rate);
+    model.step += 1;
+    model.version += 1;
+    if !finite {
+        return Err(Error::Diverged(model.step));
+    }
+    Ok(record)
+}
+
+/// The gradient of one batch; its losses are added to the record.
+fn batch(
+    model: &Model,
+    pool: &Pool,
+    samples: &StepSamples,
+    recipe: &Recipe<'_>,
+    record: &mut StepRecord,
+    seed_of: impl Fn(&str) -> u64,
+) -> Result<Gradient, Error> {
     let (mut batch, texts, rows) = assemble(pool, samples);
     let tokens: Vec<&Tokens> = texts.iter().map(|&text| &pool.texts[text].tokens).collect();
     let teacher = pool.teacher.as_ref().map(|teacher| {
@@ -191,7 +252,8 @@ pub(crate) fn step(
         let embeddings: Vec<f32> = texts.iter().flat_map(of).copied().collect();
         (teacher.dim, embeddings)
     });
-    let mut pass = Pass::begin(&model.encoder, &tokens, recipe.mini_batch)?;
+    let masks = seed_of("dropout");
+    let mut pass = Pass::begin(&model.encoder, &tokens, recipe.mini_batch, masks)?;
     batch.dim = model.encoder.dim();
     batch.embeddings = pass.embeddings()?;
     let services = Services {
@@ -207,55 +269,35 @@ pub(crate) fn step(
         services,
     };
     let sum = combine(recipe.losses, recipe.matryoshka, &batch, context)?;
-    let of_table = pass.backward(sum.gradient)?;
-    model.optimiser.update(
-        model.encoder.table_mut(),
-        &of_table.rows,
-        &of_table.values,
-        rate,
-    );
-    model.step += 1;
-    let dim = model.encoder.dim();
-    let finite = |row: &u32| {
-        let start = *row as usize * dim;
-        model.encoder.table()[start..start + dim]
-            .iter()
-            .all(|value| value.is_finite())
-    };
-    if !of_table.rows.iter().all(finite) {
-        return Err(Error::Diverged(model.step));
-    }
     let uses = rows
         .iter()
         .zip(sum.rows)
-        .map(|(&place, loss)| (pool.samples[place].view.id, loss.map(|loss| loss as f32)))
-        .collect();
-    Ok(StepRecord {
-        loss: sum.loss,
-        parts: sum.parts,
-        uses,
-    })
+        .map(|(&place, loss)| (pool.samples[place].view.id, loss.map(|loss| loss as f32)));
+    record.add(sum.loss, sum.parts, uses);
+    pass.backward(sum.gradient)
 }
 
-/// The way of a step's texts through the encoder and back. With a mini-batch the way there is gone twice, so that only that
+/// The way of a batch's texts through the encoder and back. With a mini-batch the way there is gone twice, so that only that
 /// many texts are ever held with their gradient: GradCache (Gao, Zhang, Han, Callan 2021).
 struct Pass<'m> {
-    encoder: &'m StaticEncoder,
+    encoder: &'m Encoder,
     tokens: &'m [&'m Tokens],
     mini_batch: usize,
+    masks: u64,
     /// All at once, where they are.
-    whole: Option<Forward>,
+    whole: Option<Forward<'m>>,
 }
 
 impl<'m> Pass<'m> {
     fn begin(
-        encoder: &'m StaticEncoder,
+        encoder: &'m Encoder,
         tokens: &'m [&'m Tokens],
         mini_batch: Option<usize>,
+        masks: u64,
     ) -> Result<Self, Error> {
         let mini_batch = mini_batch.unwrap_or(tokens.len()).max(1);
         let whole = if mini_batch >= tokens.len() {
-            Some(encoder.forward(tokens)?)
+            Some(encoder.forward(tokens, Some(masks))?)
         } else {
             None
         };
@@ -263,46 +305,49 @@ impl<'m> Pass<'m> {
             encoder,
             tokens,
             mini_batch,
+            masks,
             whole,
         })
     }
 
+    /// Through the encoder with a piece: both times with the same masks, and no two pieces with the same.
+    fn forward(&self, place: usize, piece: &[&Tokens]) -> Result<Forward<'m>, Error> {
+        let masks = mix(self.masks ^ mix(place as u64 + 1));
+        Ok(self.encoder.forward(piece, Some(masks))?)
+    }
+
     fn embeddings(&mut self) -> Result<Vec<f32>, Error> {
         if let Some(whole) = &self.whole {
-            return Ok(whole.embeddings()?);
+            return Ok(whole.embeddings().to_vec());
         }
         let mut all = Vec::new();
-        for piece in self.tokens.chunks(self.mini_batch) {
-            all.extend(self.encoder.forward(piece)?.embeddings()?);
+        for (place, piece) in self.tokens.chunks(self.mini_batch).enumerate() {
+            all.extend_from_slice(self.forward(place, piece)?.embeddings());
         }
         Ok(all)
     }
 
-    fn backward(self, gradient: Vec<f32>) -> Result<Gradient, Error> {
-        if let Some(whole) = self.whole {
+    fn backward(mut self, gradient: Vec<f32>) -> Result<Gradient, Error> {
+        if let Some(whole) = self.whole.take() {
             return Ok(whole.backward(gradient)?);
         }
         let dim = self.encoder.dim();
-        let mut sums: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
+        let mut sum = Gradient::default();
         let pieces = self.tokens.chunks(self.mini_batch);
-        for (tokens, gradient) in pieces.zip(gradient.chunks(self.mini_batch * dim)) {
-            let of_piece = self.encoder.forward(tokens)?.backward(gradient.to_vec())?;
-            for (row, values) in of_piece.rows.iter().zip(of_piece.values.chunks_exact(dim)) {
-                let sum = sums.entry(*row).or_insert_with(|| vec![0.0; dim]);
-                sum.iter_mut()
-                    .zip(values)
-                    .for_each(|(sum, value)| *sum += value);
-            }
+        let gradients = gradient.chunks(self.mini_batch * dim);
+        for (place, (piece, gradient)) in pieces.zip(gradients).enumerate() {
+            let of_piece = self.forward(place, piece)?.backward(gradient.to_vec())?;
+            sum.add(of_piece, self.encoder.parameters());
         }
-        Ok(Gradient {
-            rows: sums.keys().copied().collect(),
-            values: sums.into_values().flatten().collect(),
-        })
+        Ok(sum)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use orchestrator_model::parameters::Slope;
+    use orchestrator_model::{Side, StaticEncoder};
+
     use super::*;
 
     #[test]
@@ -315,22 +360,27 @@ mod tests {
             "Fever.",
         ];
         let encoder = StaticEncoder::train_from(&texts, 300, 24, 7).expect("train");
-        let tokens = encoder.tokenize(&texts).expect("tokens");
+        let encoder = Encoder::Static(encoder);
+        let tokens = encoder.tokenize(&texts, Side::Document).expect("tokens");
         let tokens: Vec<&Tokens> = tokens.iter().collect();
         let outer: Vec<f32> = (0..5 * 24)
             .map(|n| ((n * 7 % 11) as f32 - 5.0) / 5.0)
             .collect();
         let run = |mini_batch| {
-            let mut pass = Pass::begin(&encoder, &tokens, mini_batch).expect("begin");
+            let mut pass = Pass::begin(&encoder, &tokens, mini_batch, 1).expect("begin");
             let embeddings = pass.embeddings().expect("embeddings");
-            (embeddings, pass.backward(outer.clone()).expect("backward"))
+            let gradient = pass.backward(outer.clone()).expect("backward");
+            match gradient.slopes.into_iter().next() {
+                Some(Some(Slope::Rows { rows, values })) => (embeddings, rows, values),
+                other => panic!("{other:?}"),
+            }
         };
-        let (embeddings, whole) = run(None);
+        let (embeddings, rows, values) = run(None);
         for size in [1, 2, 3, 5, 9] {
-            let (of_pieces, pieces) = run(Some(size));
+            let (of_pieces, rows_of_pieces, of_rows) = run(Some(size));
             assert_eq!(embeddings, of_pieces, "mini-batch {size}");
-            assert_eq!(whole.rows, pieces.rows, "mini-batch {size}");
-            for (a, b) in whole.values.iter().zip(&pieces.values) {
+            assert_eq!(rows, rows_of_pieces, "mini-batch {size}");
+            for (a, b) in values.iter().zip(&of_rows) {
                 assert!((a - b).abs() <= 1e-6 * a.abs().max(1.0), "{a} {b}");
             }
         }

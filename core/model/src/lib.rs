@@ -1,6 +1,8 @@
 //! Encoders: texts to embeddings, and the gradient of embeddings to the gradient of parameters. The only crate that knows
-//! candle, tokenizers and pulp. One encoder so far: [`StaticEncoder`].
+//! candle, tokenizers and pulp. [`Encoder`] is what the rest sees: a [`StaticEncoder`] or a [`Transformer`].
 
+mod card;
+mod encoder;
 mod error;
 mod kernel;
 pub mod parameters;
@@ -8,9 +10,13 @@ mod pooling;
 mod save;
 mod static_encoder;
 mod tokenizer;
+pub mod transformer;
 #[cfg(target_arch = "x86_64")]
 mod whole;
 
+pub use card::Card;
+pub use encoder::{Encoder, Forward, Side, Tokens};
 pub use error::Error;
 pub use kernel::{Bound, Hit, Lengths, Products};
-pub use static_encoder::{Forward, Gradient, StaticEncoder, Tokens};
+pub use static_encoder::StaticEncoder;
+pub use transformer::Transformer;

@@ -6,14 +6,14 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 
-use crate::{Error, StaticEncoder};
+use crate::{Card, Error, StaticEncoder};
 
 impl StaticEncoder {
-    /// Writes the folder `path`, which `SentenceTransformer(path)` loads. Files are written beside and renamed.
+    /// Writes the folder `path`, which `SentenceTransformer(path)` loads, with its card. Files are written beside and renamed.
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), Error> {
+    pub fn save(&self, path: &Path, card: &Card) -> Result<(), Error> {
         let modules = json!([
             { "idx": 0, "name": "0", "path": "0_StaticEmbedding", "type": "sentence_transformers.models.StaticEmbedding" },
             { "idx": 1, "name": "1", "path": "1_Normalize", "type": "sentence_transformers.models.Normalize" },
@@ -50,6 +50,7 @@ impl StaticEncoder {
             ),
             ("1_Normalize/.gitkeep", Vec::new()),
             ("config_sentence_transformers.json", pretty(config)),
+            ("README.md", card.to_markdown(self.dim()).into_bytes()),
             // Last: a folder without it is not a model.
             ("modules.json", pretty(modules)),
         ] {

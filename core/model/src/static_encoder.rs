@@ -6,11 +6,9 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 
+use crate::parameters::{Gradient, Parameter, Slope};
 use crate::pooling::Pooling;
-use crate::{Error, tokenizer};
-
-/// The tokens of a text.
-pub type Tokens = Vec<u32>;
+use crate::{Error, Tokens, tokenizer};
 
 /// Texts are worked on in pieces of this size whatever the number of threads, so that results do not depend on it.
 const PIECE: usize = 64;
@@ -22,16 +20,19 @@ pub struct StaticEncoder {
     json: String,
     dim: usize,
     /// `[vocabulary, dim]`, row-major.
-    table: Vec<f32>,
+    table: Parameter,
 }
 
-/// The gradient of the rows of the table that a batch touches.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gradient {
-    /// Row numbers, ascending.
-    pub rows: Vec<u32>,
-    /// `[rows, dim]`.
-    pub values: Vec<f32>,
+fn parameter(dim: usize, values: Vec<f32>) -> Parameter {
+    Parameter {
+        name: "embedding.weight".to_owned(),
+        shape: vec![values.len() / dim.max(1), dim],
+        values,
+        decays: true,
+        // Most tokens are in no text of a step: their rows are not to move by the moments of earlier steps.
+        lazy: true,
+        trained: true,
+    }
 }
 
 impl StaticEncoder {
@@ -61,13 +62,12 @@ impl StaticEncoder {
         }
         let all = texts.len() as f64;
         let unit = 1.0 / (dim as f64).sqrt();
-        encoder.table = Vec::with_capacity(size * dim);
+        let mut table = Vec::with_capacity(size * dim);
         for (token, &n) in documents.iter().enumerate() {
             let idf = ((1.0 + all) / (1.0 + f64::from(n))).ln() + 1.0;
-            encoder
-                .table
-                .extend(signs(seed, token as u64, dim).map(|sign| (sign * idf * unit) as f32));
+            table.extend(signs(seed, token as u64, dim).map(|sign| (sign * idf * unit) as f32));
         }
+        encoder.table = parameter(dim, table);
         Ok(encoder)
     }
 
@@ -80,7 +80,7 @@ impl StaticEncoder {
             tokenizer: tokenizer::parse(&json)?,
             json,
             dim,
-            table,
+            table: parameter(dim, table),
         })
     }
 
@@ -93,7 +93,7 @@ impl StaticEncoder {
     /// How many tokens it knows.
     #[must_use]
     pub fn vocabulary(&self) -> usize {
-        self.table.len() / self.dim.max(1)
+        self.table.shape[0]
     }
 
     /// One more than the highest number its tokeniser gives a token.
@@ -105,12 +105,18 @@ impl StaticEncoder {
     /// The table `[vocabulary, dim]`.
     #[must_use]
     pub fn table(&self) -> &[f32] {
-        &self.table
+        &self.table.values
     }
 
-    /// The table, to be trained.
-    pub fn table_mut(&mut self) -> &mut Vec<f32> {
-        &mut self.table
+    /// Its one parameter: the table.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        std::slice::from_ref(&self.table)
+    }
+
+    /// The same, to be changed.
+    pub fn parameters_mut(&mut self) -> &mut [Parameter] {
+        std::slice::from_mut(&mut self.table)
     }
 
     /// The tokeniser as `tokenizer.json`.
@@ -139,14 +145,14 @@ impl StaticEncoder {
     /// Unit-length embeddings `[texts, dim]`, row-major. A text without tokens is the zero vector.
     #[must_use]
     pub fn encode(&self, texts: &[Tokens]) -> Vec<f32> {
+        let table = self.table();
         let mut out = vec![0.0f32; texts.len() * self.dim];
         out.par_chunks_mut(PIECE * self.dim)
             .zip(texts.par_chunks(PIECE))
             .for_each(|(out, texts)| {
                 for (row, tokens) in out.chunks_exact_mut(self.dim).zip(texts) {
                     for &token in tokens {
-                        let from =
-                            &self.table[token as usize * self.dim..(token as usize + 1) * self.dim];
+                        let from = &table[token as usize * self.dim..][..self.dim];
                         row.iter_mut()
                             .zip(from)
                             .for_each(|(sum, value)| *sum += value);
@@ -174,9 +180,7 @@ impl StaticEncoder {
         rows.dedup();
         let mut values = Vec::with_capacity(rows.len() * self.dim);
         for &row in &rows {
-            values.extend_from_slice(
-                &self.table[row as usize * self.dim..(row as usize + 1) * self.dim],
-            );
+            values.extend_from_slice(&self.table()[row as usize * self.dim..][..self.dim]);
         }
         // Every token is in `rows`: they were collected from here.
         let place = |token: &u32| rows.partition_point(|row| row < token) as u32;
@@ -195,6 +199,7 @@ impl StaticEncoder {
         Ok(Forward {
             rows,
             table,
+            values: embeddings.flatten_all()?.to_vec1()?,
             embeddings,
         })
     }
@@ -205,15 +210,15 @@ pub struct Forward {
     rows: Vec<u32>,
     table: Var,
     embeddings: Tensor,
+    /// Of the embeddings.
+    values: Vec<f32>,
 }
 
 impl Forward {
     /// The embeddings `[texts, dim]`, row-major.
-    ///
-    /// # Errors
-    /// If a tensor operation fails.
-    pub fn embeddings(&self) -> Result<Vec<f32>, Error> {
-        Ok(self.embeddings.flatten_all()?.to_vec1()?)
+    #[must_use]
+    pub fn embeddings(&self) -> &[f32] {
+        &self.values
     }
 
     /// From dloss/dE `[texts, dim]` to the gradient of the table, by candle's autodiff of `sum(E * gradient)`.
@@ -227,9 +232,12 @@ impl Forward {
             Some(gradient) => gradient.flatten_all()?.to_vec1()?,
             None => vec![0.0; self.table.elem_count()],
         };
-        Ok(Gradient {
+        let slope = Slope::Rows {
             rows: self.rows,
             values,
+        };
+        Ok(Gradient {
+            slopes: vec![Some(slope)],
         })
     }
 }
@@ -277,11 +285,8 @@ mod tests {
             .expect("tokens");
         let plain = encoder.encode(&tokens);
         let refs: Vec<&Tokens> = tokens.iter().collect();
-        let graph = encoder
-            .forward(&refs)
-            .and_then(|forward| forward.embeddings())
-            .expect("forward");
-        for (a, b) in plain.iter().zip(&graph) {
+        let graph = encoder.forward(&refs).expect("forward");
+        for (a, b) in plain.iter().zip(graph.embeddings()) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");
         }
         assert!(plain[16..32].iter().all(|value| *value == 0.0));
@@ -296,28 +301,25 @@ mod tests {
         let refs: Vec<&Tokens> = tokens.iter().collect();
         let outer: Vec<f32> = (0..32).map(|n| ((n * 7 % 11) as f32 - 5.0) / 5.0).collect();
         let value = |encoder: &StaticEncoder| -> f64 {
-            let embeddings = encoder
-                .forward(&refs)
-                .and_then(|forward| forward.embeddings())
-                .expect("forward");
-            embeddings
-                .iter()
-                .zip(&outer)
-                .map(|(e, g)| f64::from(e * g))
-                .sum()
+            let forward = encoder.forward(&refs).expect("forward");
+            let embeddings = forward.embeddings().iter();
+            embeddings.zip(&outer).map(|(e, g)| f64::from(e * g)).sum()
         };
         let gradient = encoder
             .forward(&refs)
             .and_then(|forward| forward.backward(outer.clone()))
             .expect("backward");
-        for (place, &row) in gradient.rows.iter().enumerate() {
+        let Some(Slope::Rows { rows, values }) = &gradient.slopes[0] else {
+            panic!("{gradient:?}");
+        };
+        for (place, &row) in rows.iter().enumerate() {
             for column in [0, 5, 15] {
                 let (mut up, mut down) = (encoder.clone(), encoder.clone());
                 let at = row as usize * 16 + column;
-                up.table_mut()[at] += 1e-2;
-                down.table_mut()[at] -= 1e-2;
+                up.parameters_mut()[0].values[at] += 1e-2;
+                down.parameters_mut()[0].values[at] -= 1e-2;
                 let expected = (value(&up) - value(&down)) / 2e-2;
-                let found = f64::from(gradient.values[place * 16 + column]);
+                let found = f64::from(values[place * 16 + column]);
                 assert!(
                     (expected - found).abs() < 2e-3,
                     "row {row} column {column}: {expected} {found}"

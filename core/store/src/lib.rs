@@ -161,14 +161,7 @@ impl Store {
     /// # Errors
     /// If the store cannot be written.
     pub fn event(&self, kind: &str, detail: &str) -> Result<(), Error> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.connection.execute(
-            "INSERT INTO event (at, kind, detail) VALUES (?1, ?2, ?3)",
-            (now.as_millis() as i64, kind, detail),
-        )?;
-        Ok(())
+        event(&self.connection, kind, detail)
     }
 
     /// The last completed checkpoint.
@@ -238,6 +231,17 @@ impl Store {
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA optimize;")?;
         Ok(())
     }
+}
+
+fn event(connection: &Connection, kind: &str, detail: &str) -> Result<(), Error> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    connection.execute(
+        "INSERT INTO event (at, kind, detail) VALUES (?1, ?2, ?3)",
+        (now.as_millis() as i64, kind, detail),
+    )?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -301,6 +301,14 @@ impl<'s> Tick<'s> {
         Ok(())
     }
 
+    /// Notes something with the time, as [`crate::Store::event`], if and when the tick is done.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn add_event(&self, kind: &str, detail: &str) -> Result<(), Error> {
+        crate::event(&self.transaction, kind, detail)
+    }
+
     /// Names the checkpoint that holds the state after this tick.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use orchestrator_model::parameters::Parameter;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// Why a checkpoint cannot be written or read.
@@ -41,6 +42,31 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Puts the values of what is trained into it, by the parameters' names. The rest never changes.
+    pub fn put_values(&mut self, parameters: &[Parameter]) {
+        for parameter in parameters.iter().filter(|one| one.trained) {
+            let tensor = (parameter.shape.clone(), parameter.values.clone());
+            self.tensors.insert(parameter.name.clone(), tensor);
+        }
+    }
+
+    /// Takes the values of what is trained out of it; `false`, and nothing is changed, if it is of other parameters.
+    pub fn take_values(&mut self, parameters: &mut [Parameter]) -> bool {
+        let fits = |one: &Parameter| {
+            let tensor = self.tensors.get(&one.name);
+            tensor.is_some_and(|(shape, _)| *shape == one.shape)
+        };
+        if !parameters.iter().filter(|one| one.trained).all(fits) {
+            return false;
+        }
+        for parameter in parameters.iter_mut().filter(|one| one.trained) {
+            if let Some((_, values)) = self.tensors.remove(&parameter.name) {
+                parameter.values = values;
+            }
+        }
+        true
+    }
+
     /// Its bytes, the same for the same state.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 
 mod bm25;
 mod dense;
+mod memo;
 mod metrics;
 mod search;
 
 pub use bm25::Bm25Index;
 pub(crate) use bm25::terms;
-pub use dense::{DenseIndex, embed};
+pub use dense::{DenseIndex, Embedded, Texts, tokenize};
+pub use memo::Memo;
 pub use metrics::{Scored, score_ranking};
 pub use search::top_k;
 
