@@ -5,6 +5,7 @@ mod card;
 mod encoder;
 mod error;
 mod kernel;
+pub mod kernels;
 pub mod parameters;
 mod pooling;
 mod save;

@@ -8,6 +8,27 @@ use serde_json::json;
 
 use crate::{Card, Error, StaticEncoder};
 
+/// Writes files into the folder `path`, each beside and renamed.
+pub(crate) fn write_all(path: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+    for (name, bytes) in files {
+        let file = path.join(name);
+        let beside = file.with_extension("partial");
+        let write = || {
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            std::fs::write(&beside, bytes)?;
+            std::fs::rename(&beside, &file)
+        };
+        write().map_err(|error| Error::File {
+            what: "write",
+            path: file.clone(),
+            why: error.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
 impl StaticEncoder {
     /// Writes the folder `path`, which `SentenceTransformer(path)` loads, with its card. Files are written beside and renamed.
     ///
@@ -42,7 +63,7 @@ impl StaticEncoder {
                 .unwrap_or_default()
                 .into_bytes()
         };
-        for (name, bytes) in [
+        let files = [
             ("0_StaticEmbedding/model.safetensors", tensor),
             (
                 "0_StaticEmbedding/tokenizer.json",
@@ -53,23 +74,9 @@ impl StaticEncoder {
             ("README.md", card.to_markdown(self.dim()).into_bytes()),
             // Last: a folder without it is not a model.
             ("modules.json", pretty(modules)),
-        ] {
-            let file = path.join(name);
-            let beside = file.with_extension("partial");
-            let write = || {
-                if let Some(folder) = file.parent() {
-                    std::fs::create_dir_all(folder)?;
-                }
-                std::fs::write(&beside, &bytes)?;
-                std::fs::rename(&beside, &file)
-            };
-            write().map_err(|error| Error::File {
-                what: "write",
-                path: file.clone(),
-                why: error.to_string(),
-            })?;
-        }
-        Ok(())
+        ]
+        .map(|(name, bytes)| (name.to_owned(), bytes));
+        write_all(path, &files)
     }
 
     /// Loads a folder that [`StaticEncoder::save`] wrote.

@@ -113,7 +113,11 @@ macro_rules! wide {
 }
 
 wide!(
-    f32_512, "avx512f", 16, __m512, _mm512_setzero_ps(),
+    f32_512,
+    "avx512f",
+    16,
+    __m512,
+    _mm512_setzero_ps(),
     |p: *const u32| _mm512_loadu_ps(p.cast()),
     |p: *const u32| _mm512_set1_ps(*p.cast::<f32>()),
     |a, b, c| _mm512_fmadd_ps(a, b, c),
@@ -122,7 +126,11 @@ wide!(
     |p: *mut u32, v| _mm512_storeu_ps(p.cast(), v)
 );
 wide!(
-    bf16_512, "avx512f,avx512bf16", 16, __m512, _mm512_setzero_ps(),
+    bf16_512,
+    "avx512f,avx512bf16",
+    16,
+    __m512,
+    _mm512_setzero_ps(),
     |p: *const u32| core::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(p.cast())),
     |p: *const u32| core::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(*p.cast::<i32>())),
     |a, b, c| _mm512_dpbf16_ps(c, a, b),
@@ -131,7 +139,11 @@ wide!(
     |p: *mut u32, v| _mm512_storeu_ps(p.cast(), v)
 );
 wide!(
-    int8_512, "avx512f,avx512vnni", 16, __m512i, _mm512_setzero_si512(),
+    int8_512,
+    "avx512f,avx512vnni",
+    16,
+    __m512i,
+    _mm512_setzero_si512(),
     |p: *const u32| _mm512_loadu_si512(p.cast()),
     |p: *const u32| _mm512_set1_epi32(*p.cast::<i32>()),
     |a, b, c| _mm512_dpbusd_epi32(c, a, b),
@@ -140,7 +152,11 @@ wide!(
     |p: *mut u32, v| _mm512_storeu_si512(p.cast(), v)
 );
 wide!(
-    f32_256, "avx2,fma", 8, __m256, _mm256_setzero_ps(),
+    f32_256,
+    "avx2,fma",
+    8,
+    __m256,
+    _mm256_setzero_ps(),
     |p: *const u32| _mm256_loadu_ps(p.cast()),
     |p: *const u32| _mm256_set1_ps(*p.cast::<f32>()),
     |a, b, c| _mm256_fmadd_ps(a, b, c),
@@ -242,34 +258,53 @@ macro_rules! table {
 pub(super) fn micro(level: Level, word: Word, way: Way, ld: usize, m: usize) -> Option<Micro> {
     match (level, word) {
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, Word::F32) => table!(f32_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], way, ld, m),
+        (Level::Avx512, Word::F32) => {
+            table!(f32_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], way, ld, m)
+        }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx2, Word::F32) => table!(f32_256, [1 2 3 4 5 6], way, ld, m),
         (Level::Plain, Word::F32) => table!(f32_plain, [1 2 3 4], way, ld, m),
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Word::Bf16) => {
-            let table: &[Micro] = &by_rows!(bf16_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0);
+            let table: &[Micro] =
+                &by_rows!(bf16_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0);
             table.get(m.wrapping_sub(1)).copied()
         }
         #[cfg(target_arch = "x86_64")]
         (_, Word::Bf16) => None,
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Word::Int8) if super::has_vnni() => {
-            let table: &[Micro] = &by_rows!(int8_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0);
+            let table: &[Micro] =
+                &by_rows!(int8_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0);
             table.get(m.wrapping_sub(1)).copied()
         }
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Word::Int8) => {
             let table: &[Micro] = &[
-                int8_plain::<1, 32>, int8_plain::<2, 32>, int8_plain::<3, 32>, int8_plain::<4, 32>, int8_plain::<5, 32>,
-                int8_plain::<6, 32>, int8_plain::<7, 32>, int8_plain::<8, 32>, int8_plain::<9, 32>, int8_plain::<10, 32>,
-                int8_plain::<11, 32>, int8_plain::<12, 32>, int8_plain::<13, 32>, int8_plain::<14, 32>,
+                int8_plain::<1, 32>,
+                int8_plain::<2, 32>,
+                int8_plain::<3, 32>,
+                int8_plain::<4, 32>,
+                int8_plain::<5, 32>,
+                int8_plain::<6, 32>,
+                int8_plain::<7, 32>,
+                int8_plain::<8, 32>,
+                int8_plain::<9, 32>,
+                int8_plain::<10, 32>,
+                int8_plain::<11, 32>,
+                int8_plain::<12, 32>,
+                int8_plain::<13, 32>,
+                int8_plain::<14, 32>,
             ];
             table.get(m.wrapping_sub(1)).copied()
         }
         (_, Word::Int8) => {
             let table: &[Micro] = &[
-                int8_plain::<1, 16>, int8_plain::<2, 16>, int8_plain::<3, 16>, int8_plain::<4, 16>, int8_plain::<5, 16>,
+                int8_plain::<1, 16>,
+                int8_plain::<2, 16>,
+                int8_plain::<3, 16>,
+                int8_plain::<4, 16>,
+                int8_plain::<5, 16>,
                 int8_plain::<6, 16>,
             ];
             table.get(m.wrapping_sub(1)).copied()

@@ -11,7 +11,9 @@ mod product;
 mod vectors;
 
 pub use product::Precision;
-pub(crate) use product::{Left, Panels, Right, STRIDES, Scratch, gradient_of_weights, multiply, product};
+pub(crate) use product::{
+    Left, Panels, Right, STRIDES, Scratch, gradient_of_weights, multiply, product,
+};
 pub use vectors::Activation;
 pub(crate) use vectors::*;
 

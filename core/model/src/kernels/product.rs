@@ -80,7 +80,11 @@ fn pair(low: f32, high: f32) -> u32 {
     let round = |value: f32| {
         let bits = value.to_bits();
         let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-        if value.is_nan() { (bits >> 16) | 0x40 } else { rounded }
+        if value.is_nan() {
+            (bits >> 16) | 0x40
+        } else {
+            rounded
+        }
     };
     round(low) | round(high) << 16
 }
@@ -102,13 +106,17 @@ impl Panels {
     /// The transpose of `weights` `[n, k]`: `x W^T`.
     pub fn transposed(weights: &[f32], n: usize, k: usize, precision: Precision) -> Self {
         assert_eq!(weights.len(), n * k);
-        Self::pack(n, k, precision, Level::best(), |step, column| weights[column * k + step])
+        Self::pack(n, k, precision, Level::best(), |step, column| {
+            weights[column * k + step]
+        })
     }
 
     /// `weights` `[k, n]` as they are: `x W`.
     pub fn straight(weights: &[f32], k: usize, n: usize, precision: Precision) -> Self {
         assert_eq!(weights.len(), n * k);
-        Self::pack(n, k, precision, Level::best(), |step, column| weights[step * n + column])
+        Self::pack(n, k, precision, Level::best(), |step, column| {
+            weights[step * n + column]
+        })
     }
 
     fn pack(
@@ -126,7 +134,9 @@ impl Panels {
             scales = (0..n)
                 .into_par_iter()
                 .map(|column| {
-                    let most = (0..k).map(|step| value(step, column).abs()).fold(0.0, f32::max);
+                    let most = (0..k)
+                        .map(|step| value(step, column).abs())
+                        .fold(0.0, f32::max);
                     most / 127.0
                 })
                 .collect();
@@ -159,9 +169,15 @@ impl Panels {
                                 Word::Int8 => {
                                     let scale = scales[column];
                                     let whole = |value: f32| {
-                                        if scale > 0.0 { (value / scale).round_ties_even() as i8 } else { 0 }
+                                        if scale > 0.0 {
+                                            (value / scale).round_ties_even() as i8
+                                        } else {
+                                            0
+                                        }
                                     };
-                                    u32::from_le_bytes([0, 1, 2, 3].map(|part| whole(at(part)).cast_unsigned()))
+                                    u32::from_le_bytes(
+                                        [0, 1, 2, 3].map(|part| whole(at(part)).cast_unsigned()),
+                                    )
                                 }
                             };
                         }
@@ -179,12 +195,24 @@ impl Panels {
                     .sum();
             }
         }
-        Self { level, word, n, k, words, scales, sums }
+        Self {
+            level,
+            word,
+            n,
+            k,
+            words,
+            scales,
+            sums,
+        }
     }
 
     /// Steps that are one chain: all, where sums are exact.
     fn block_of(word: Word, steps: usize) -> usize {
-        if word == Word::Int8 { steps } else { BLOCK.min(steps) }
+        if word == Word::Int8 {
+            steps
+        } else {
+            BLOCK.min(steps)
+        }
     }
 
     /// Columns of the product.
@@ -224,8 +252,14 @@ pub(crate) fn multiply(
     if m == 0 || n == 0 {
         return;
     }
-    assert!(lda >= k && a.len() >= (m - 1) * lda + k, "the left factor is too short");
-    assert!(ldo >= n && out.len() >= (m - 1) * ldo + n, "there is no room for the product");
+    assert!(
+        lda >= k && a.len() >= (m - 1) * lda + k,
+        "the left factor is too short"
+    );
+    assert!(
+        ldo >= n && out.len() >= (m - 1) * ldo + n,
+        "there is no room for the product"
+    );
     let (level, word) = (right.level, right.word);
     let (height, width) = (micro::rows(level), micro::columns(level));
     let per_word = values(word);
@@ -239,8 +273,19 @@ pub(crate) fn multiply(
     scratch.tile.reserve(height * width);
     for start in (0..steps).step_by(block.max(1)) {
         let length = block.min(steps - start);
-        let from = (start * per_word, (length * per_word).min(k - start * per_word));
-        pack_left(a, lda, m, from, (word, height, length), &scratch.scales, scratch.left.get_mut());
+        let from = (
+            start * per_word,
+            (length * per_word).min(k - start * per_word),
+        );
+        pack_left(
+            a,
+            lda,
+            m,
+            from,
+            (word, height, length),
+            &scratch.scales,
+            scratch.left.get_mut(),
+        );
         let right_words = &right.words.get()[panels * width * start..][..panels * width * length];
         let (left, add) = (scratch.left.get(), add || start > 0);
         for (panel, words) in right_words.chunks_exact(width * length).enumerate() {
@@ -257,20 +302,38 @@ pub(crate) fn multiply(
                     // SAFETY: the slices were just cut to what the loop reads and writes; f32 and u32 are alike in size and
                     // alignment; panels were packed for this level, which this processor has.
                     unsafe {
-                        run(length, of_tile.as_ptr(), words.as_ptr(), to.as_mut_ptr().cast(), ldo, add);
+                        run(
+                            length,
+                            of_tile.as_ptr(),
+                            words.as_ptr(),
+                            to.as_mut_ptr().cast(),
+                            ldo,
+                            add,
+                        );
                     }
                     continue;
                 }
                 let tile = &mut scratch.tile.get_mut()[..rows * width];
                 // SAFETY: as above; the tile has rows of the panel's width.
-                unsafe { run(length, of_tile.as_ptr(), words.as_ptr(), tile.as_mut_ptr(), width, false) }
+                unsafe {
+                    run(
+                        length,
+                        of_tile.as_ptr(),
+                        words.as_ptr(),
+                        tile.as_mut_ptr(),
+                        width,
+                        false,
+                    )
+                }
                 let columns = width.min(n - column);
                 for (i, tile) in tile.chunks_exact(width).enumerate() {
                     let to = &mut out[(row + i) * ldo + column..][..columns];
                     if word == Word::Int8 {
                         let scale = scratch.scales[row + i];
                         let of_columns = right.scales[column..].iter().zip(&right.sums[column..]);
-                        for ((to, sum), (of_column, offset)) in to.iter_mut().zip(tile).zip(of_columns) {
+                        for ((to, sum), (of_column, offset)) in
+                            to.iter_mut().zip(tile).zip(of_columns)
+                        {
                             // Left bytes are 128 more than what they stand for.
                             let sum = sum.cast_signed() - 128 * offset;
                             let value = sum as f32 * (scale * of_column);
@@ -316,19 +379,26 @@ fn pack_left(
                 Word::Bf16 => {
                     let (pairs, rest) = values.as_chunks::<2>();
                     let last = rest.first().map(|last| pair(*last, 0.0));
-                    let all = pairs.iter().map(|[low, high]| pair(*low, *high)).chain(last);
+                    let all = pairs
+                        .iter()
+                        .map(|[low, high]| pair(*low, *high))
+                        .chain(last);
                     to.zip(all).for_each(|(to, word)| *to = word);
                 }
                 Word::Int8 => {
                     let scale = scales[row + i];
                     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                    let whole = |value: f32| ((value * inverse).round_ties_even() as i32 + 128) as u8;
+                    let whole =
+                        |value: f32| ((value * inverse).round_ties_even() as i32 + 128) as u8;
                     let (fours, rest) = values.as_chunks::<4>();
                     let last = (!rest.is_empty()).then(|| {
                         let at = |part: usize| rest.get(part).map_or(128, |value| whole(*value));
                         u32::from_le_bytes([0, 1, 2, 3].map(at))
                     });
-                    let all = fours.iter().map(|four| u32::from_le_bytes(four.map(whole))).chain(last);
+                    let all = fours
+                        .iter()
+                        .map(|four| u32::from_le_bytes(four.map(whole)))
+                        .chain(last);
                     to.zip(all).for_each(|(to, word)| *to = word);
                 }
             }
@@ -361,7 +431,11 @@ pub(crate) fn gradient_of_weights(
     let word_of = |values: &[f32], stride: usize, step: usize, column: usize| match word {
         #[cfg(target_arch = "x86_64")]
         Word::Bf16 => {
-            let second = if 2 * step + 1 < t { values[(2 * step + 1) * stride + column] } else { 0.0 };
+            let second = if 2 * step + 1 < t {
+                values[(2 * step + 1) * stride + column]
+            } else {
+                0.0
+            };
             pair(values[2 * step * stride + column], second)
         }
         _ => values[step * stride + column].to_bits(),
@@ -380,7 +454,10 @@ pub(crate) fn gradient_of_weights(
     scratch.tile.reserve(height * width);
     for column in (0..k).step_by(width) {
         let some = width.min(k - column);
-        for (step, words) in scratch.right.get_mut()[..steps * width].chunks_exact_mut(width).enumerate() {
+        for (step, words) in scratch.right.get_mut()[..steps * width]
+            .chunks_exact_mut(width)
+            .enumerate()
+        {
             let (words, rest) = words.split_at_mut(some);
             for (j, to) in words.iter_mut().enumerate() {
                 *to = word_of(x, k, step, column + j);
@@ -397,15 +474,35 @@ pub(crate) fn gradient_of_weights(
             if some == width {
                 let to = &mut out[row * k + column..][..(rows - 1) * k + width];
                 // SAFETY: the slices were just cut to what the loop reads and writes; the level is this processor's.
-                unsafe { run(steps, left.as_ptr(), right.as_ptr(), to.as_mut_ptr().cast(), k, true) }
+                unsafe {
+                    run(
+                        steps,
+                        left.as_ptr(),
+                        right.as_ptr(),
+                        to.as_mut_ptr().cast(),
+                        k,
+                        true,
+                    )
+                }
                 continue;
             }
             let tile = &mut scratch.tile.get_mut()[..rows * width];
             // SAFETY: as above; the tile has rows of the panel's width.
-            unsafe { run(steps, left.as_ptr(), right.as_ptr(), tile.as_mut_ptr(), width, false) }
+            unsafe {
+                run(
+                    steps,
+                    left.as_ptr(),
+                    right.as_ptr(),
+                    tile.as_mut_ptr(),
+                    width,
+                    false,
+                )
+            }
             for (i, tile) in tile.chunks_exact(width).enumerate() {
                 let to = &mut out[(row + i) * k + column..][..some];
-                to.iter_mut().zip(tile).for_each(|(to, sum)| *to += f32::from_bits(*sum));
+                to.iter_mut()
+                    .zip(tile)
+                    .for_each(|(to, sum)| *to += f32::from_bits(*sum));
             }
         }
     }
@@ -422,12 +519,20 @@ pub(crate) struct Left<'a> {
 impl<'a> Left<'a> {
     /// Row i begins at `i * stride`, which is one of [`STRIDES`].
     pub fn rows(values: &'a [f32], stride: usize) -> Self {
-        Self { values, way: Way::Rows, stride }
+        Self {
+            values,
+            way: Way::Rows,
+            stride,
+        }
     }
 
     /// The transpose of such rows.
     pub fn columns(values: &'a [f32], stride: usize) -> Self {
-        Self { values, way: Way::Columns, stride }
+        Self {
+            values,
+            way: Way::Columns,
+            stride,
+        }
     }
 }
 
@@ -457,7 +562,9 @@ impl Right {
             for (step, words) in words.chunks_exact_mut(width).enumerate() {
                 let values = &values[step * stride + panel * width..][..columns];
                 let (some, rest) = words.split_at_mut(columns);
-                some.iter_mut().zip(values).for_each(|(to, value)| *to = value.to_bits());
+                some.iter_mut()
+                    .zip(values)
+                    .for_each(|(to, value)| *to = value.to_bits());
                 rest.fill(0);
             }
         }
@@ -495,7 +602,13 @@ impl Right {
 ///
 /// # Panics
 /// If a slice is too short.
-pub(crate) fn product(left: Left<'_>, m: usize, right: &Right, (out, ldo): (&mut [f32], usize), add: bool) {
+pub(crate) fn product(
+    left: Left<'_>,
+    m: usize,
+    right: &Right,
+    (out, ldo): (&mut [f32], usize),
+    add: bool,
+) {
     let level = Level::best();
     let (height, width, steps) = (micro::rows(level), micro::columns(level), right.steps);
     if m == 0 || right.n == 0 {
@@ -507,7 +620,10 @@ pub(crate) fn product(left: Left<'_>, m: usize, right: &Right, (out, ldo): (&mut
     };
     let padded = Right::padded(right.n);
     assert!(left.values.len() >= reach, "the left factor is too short");
-    assert!(ldo >= padded && out.len() >= (m - 1) * ldo + padded, "there is no room for the product");
+    assert!(
+        ldo >= padded && out.len() >= (m - 1) * ldo + padded,
+        "there is no room for the product"
+    );
     let words = &right.words.get()[..padded * steps];
     for row in (0..m).step_by(height) {
         let rows = height.min(m - row);
@@ -524,7 +640,14 @@ pub(crate) fn product(left: Left<'_>, m: usize, right: &Right, (out, ldo): (&mut
             // SAFETY: that left and out reach far enough was asserted above for all rows, and so for these; the panel has a
             // row of the level's width for each step; the level is this processor's.
             unsafe {
-                run(steps, from.as_ptr().cast(), words.as_ptr(), to.as_mut_ptr().cast(), ldo, add);
+                run(
+                    steps,
+                    from.as_ptr().cast(),
+                    words.as_ptr(),
+                    to.as_mut_ptr().cast(),
+                    ldo,
+                    add,
+                );
             }
         }
     }
@@ -544,7 +667,9 @@ mod tests {
         let mut out = vec![0.0; m * n];
         for i in 0..m {
             for j in 0..n {
-                out[i * n + j] = (0..k).map(|s| f64::from(a[i * k + s]) * f64::from(w[j * k + s])).sum();
+                out[i * n + j] = (0..k)
+                    .map(|s| f64::from(a[i * k + s]) * f64::from(w[j * k + s]))
+                    .sum();
             }
         }
         out
@@ -552,24 +677,46 @@ mod tests {
 
     #[test]
     fn products_are_right_and_of_the_same_bits_at_every_level() {
-        for (m, n, k) in [(1, 1, 1), (3, 5, 7), (14, 32, 384), (29, 100, 385), (61, 67, 1000)] {
+        for (m, n, k) in [
+            (1, 1, 1),
+            (3, 5, 7),
+            (14, 32, 384),
+            (29, 100, 385),
+            (61, 67, 1000),
+        ] {
             let (a, w) = (numbers(m * k, 1), numbers(n * k, 2));
             let expected = exact(&a, &w, m, n, k);
-            for (precision, share) in [(Precision::F32, 1e-6), (Precision::Bf16, 6e-3), (Precision::Int8, 2e-2)] {
+            for (precision, share) in [
+                (Precision::F32, 1e-6),
+                (Precision::Bf16, 6e-3),
+                (Precision::Int8, 2e-2),
+            ] {
                 let mut first: Option<Vec<f32>> = None;
                 for level in Level::all().into_iter().filter(|level| level.is_here()) {
                     if precision == Precision::Bf16 && level != Level::best() {
                         continue;
                     }
-                    let panels = Panels::pack(n, k, precision, level, |step, column| w[column * k + step]);
+                    let panels =
+                        Panels::pack(n, k, precision, level, |step, column| w[column * k + step]);
                     let mut out = vec![0.5; m * (n + 3)];
-                    multiply((&a, k), m, &panels, (&mut out, n + 3), true, &mut Scratch::default());
+                    multiply(
+                        (&a, k),
+                        m,
+                        &panels,
+                        (&mut out, n + 3),
+                        true,
+                        &mut Scratch::default(),
+                    );
                     for i in 0..m {
                         assert_eq!(out[i * (n + 3) + n..][..3], [0.5; 3], "beyond the row");
                         for j in 0..n {
-                            let (found, expected) = (f64::from(out[i * (n + 3) + j]) - 0.5, expected[i * n + j]);
+                            let (found, expected) =
+                                (f64::from(out[i * (n + 3) + j]) - 0.5, expected[i * n + j]);
                             let most = share * k as f64 + 1e-6;
-                            assert!((found - expected).abs() < most, "{precision:?} {level:?} {m}x{n}x{k}: {found} {expected}");
+                            assert!(
+                                (found - expected).abs() < most,
+                                "{precision:?} {level:?} {m}x{n}x{k}: {found} {expected}"
+                            );
                         }
                     }
                     match &first {
@@ -585,21 +732,36 @@ mod tests {
     #[ignore = "a measure"]
     #[allow(clippy::print_stdout)]
     fn measure() {
-        for (m, n, k) in [(256, 384, 384), (256, 1152, 384), (256, 1536, 384), (256, 384, 1536), (128, 1152, 384), (22, 1152, 384)] {
+        for (m, n, k) in [
+            (256, 384, 384),
+            (256, 1152, 384),
+            (256, 1536, 384),
+            (256, 384, 1536),
+            (128, 1152, 384),
+            (22, 1152, 384),
+        ] {
             let (a, w) = (numbers(m * k, 1), numbers(n * k, 2));
             for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
                 for level in Level::all() {
-                if level == Level::Plain || (level != Level::Avx512 && precision != Precision::F32) { continue; }
-                let panels = Panels::pack(n, k, precision, level, |step, column| w[column * k + step]);
-                let mut out = vec![0.5; m * n];
-                let mut scratch = Scratch::default();
-                let mut best = f64::MAX;
-                for _ in 0..60 {
-                    let t = std::time::Instant::now();
-                    multiply((&a, k), m, &panels, (&mut out, n), false, &mut scratch);
-                    best = best.min(t.elapsed().as_secs_f64());
-                }
-                println!("{m}x{n}x{k} {precision:?} {level:?}: {:.1} GFLOP/s", 2.0 * (m * n * k) as f64 / best / 1e9);
+                    if level == Level::Plain
+                        || (level != Level::Avx512 && precision != Precision::F32)
+                    {
+                        continue;
+                    }
+                    let panels =
+                        Panels::pack(n, k, precision, level, |step, column| w[column * k + step]);
+                    let mut out = vec![0.5; m * n];
+                    let mut scratch = Scratch::default();
+                    let mut best = f64::MAX;
+                    for _ in 0..60 {
+                        let t = std::time::Instant::now();
+                        multiply((&a, k), m, &panels, (&mut out, n), false, &mut scratch);
+                        best = best.min(t.elapsed().as_secs_f64());
+                    }
+                    println!(
+                        "{m}x{n}x{k} {precision:?} {level:?}: {:.1} GFLOP/s",
+                        2.0 * (m * n * k) as f64 / best / 1e9
+                    );
                 }
             }
         }
@@ -627,7 +789,11 @@ mod tests {
                 for j in 0..n {
                     assert!((f64::from(out[i * padded + j]) - expected[i * n + j]).abs() < 1e-5);
                 }
-                assert!(out[i * padded + n..(i + 1) * padded].iter().all(|value| *value == 0.0));
+                assert!(
+                    out[i * padded + n..(i + 1) * padded]
+                        .iter()
+                        .all(|value| *value == 0.0)
+                );
             }
         }
     }

@@ -172,8 +172,11 @@ fn most_of(values: &[f32], start: f32, of: impl Fn(f32) -> f32) -> f32 {
             *lane = if a > *lane { a } else { *lane };
         }
     }
-    let most = lanes.iter().fold(start, |most, lane| if *lane > most { *lane } else { most });
-    rest.iter().fold(most, |most, a| if of(*a) > most { of(*a) } else { most })
+    let most = lanes
+        .iter()
+        .fold(start, |most, lane| if *lane > most { *lane } else { most });
+    rest.iter()
+        .fold(most, |most, a| if of(*a) > most { of(*a) } else { most })
 }
 
 levels! {
@@ -339,7 +342,10 @@ mod tests {
         for n in -8_000..=8_000 {
             let x = n as f32 / 100.0;
             let (found, exact) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((found - exact).abs() <= 3e-7 * exact, "exp({x}): {found} {exact}");
+            assert!(
+                (found - exact).abs() <= 3e-7 * exact,
+                "exp({x}): {found} {exact}"
+            );
         }
         for n in -400..=400 {
             let x = n as f32 / 80.0;
@@ -347,7 +353,10 @@ mod tests {
             assert!((found - exact).abs() < 5e-7, "erf({x}): {found} {exact}");
             let gelu_at = |x: f64| 0.5 * x * (1.0 + exact_erf(x / 2f64.sqrt()));
             let slope = (gelu_at(f64::from(x) + 1e-5) - gelu_at(f64::from(x) - 1e-5)) / 2e-5;
-            assert!((f64::from(gelu_slope(x)) - slope).abs() < 2e-6, "gelu'({x})");
+            assert!(
+                (f64::from(gelu_slope(x)) - slope).abs() < 2e-6,
+                "gelu'({x})"
+            );
         }
     }
 
@@ -363,7 +372,10 @@ mod tests {
                 let mut slope = [1.0];
                 activate_slope(&mut slope, &[x], kind);
                 let expected = (at(x + 1e-2) - at(x - 1e-2)) / 2e-2;
-                assert!((f64::from(slope[0]) - expected).abs() < 1e-3, "{kind:?} at {x}");
+                assert!(
+                    (f64::from(slope[0]) - expected).abs() < 1e-3,
+                    "{kind:?} at {x}"
+                );
             }
         }
     }

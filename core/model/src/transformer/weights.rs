@@ -1,0 +1,150 @@
+//! A layer's matrices made ready for products: packed once for as long as they do not change.
+
+use std::sync::OnceLock;
+
+use super::network::{Layer, Linear, Network};
+use crate::kernels::{self, Panels, Precision, Scratch};
+use crate::parameters::Parameter;
+
+/// One linear layer, ready.
+pub(super) struct Packed {
+    pub n: usize,
+    pub k: usize,
+    forward: Panels,
+    bias: Option<Vec<f32>>,
+    /// Only training asks for it.
+    backward: OnceLock<Panels>,
+}
+
+impl Packed {
+    fn of(
+        linear: &Linear,
+        weights: &[f32],
+        parameters: &[Parameter],
+        precision: Precision,
+    ) -> Self {
+        let bias = linear
+            .parts
+            .iter()
+            .all(|part| part.bias.is_some())
+            .then(|| {
+                let parts = linear.parts.iter().filter_map(|part| part.bias);
+                parts
+                    .flat_map(|bias| parameters[bias].values.iter().copied())
+                    .collect()
+            });
+        Self {
+            n: linear.n,
+            k: linear.k,
+            forward: Panels::transposed(weights, linear.n, linear.k, precision),
+            bias,
+            backward: OnceLock::new(),
+        }
+    }
+
+    /// `x W^T + b`
+    pub fn forward(&self, x: &[f32], out: &mut [f32], scratch: &mut Scratch) {
+        let rows = x.len() / self.k;
+        if let Some(bias) = &self.bias {
+            for row in out.chunks_exact_mut(self.n) {
+                row.copy_from_slice(bias);
+            }
+        }
+        kernels::multiply(
+            (x, self.k),
+            rows,
+            &self.forward,
+            (out, self.n),
+            self.bias.is_some(),
+            scratch,
+        );
+    }
+
+    /// `slopes W`, added to `out` if `add`.
+    pub fn backward(&self, slopes: &[f32], out: &mut [f32], add: bool, scratch: &mut Scratch) {
+        let Some(backward) = self.backward.get() else {
+            unreachable!("the way back is made ready before it is gone")
+        };
+        let rows = slopes.len() / self.n;
+        kernels::multiply(
+            (slopes, self.n),
+            rows,
+            backward,
+            (out, self.k),
+            add,
+            scratch,
+        );
+    }
+
+    fn bytes(&self) -> usize {
+        self.forward.bytes() + self.backward.get().map_or(0, Panels::bytes)
+    }
+}
+
+/// All layers, ready.
+pub(super) struct Ready {
+    pub layers: Vec<[Packed; 4]>,
+    precision: Precision,
+}
+
+impl Ready {
+    pub fn of(
+        network: &Network,
+        parameters: &[Parameter],
+        adapters: &super::lora::Adapters,
+        precision: Precision,
+    ) -> Self {
+        let layers = network.layers.iter().enumerate().map(|(number, layer)| {
+            [0, 1, 2, 3].map(|which| {
+                let linear = &layer.linears[which];
+                Packed::of(
+                    linear,
+                    &adapters.whole(parameters, layer, number, which),
+                    parameters,
+                    precision,
+                )
+            })
+        });
+        Self {
+            layers: layers.collect(),
+            precision,
+        }
+    }
+
+    /// Makes the way back ready, from layer `lowest` on.
+    pub fn prepare(
+        &self,
+        network: &Network,
+        parameters: &[Parameter],
+        adapters: &super::lora::Adapters,
+        lowest: usize,
+    ) {
+        for (number, (packed, layer)) in self
+            .layers
+            .iter()
+            .zip(&network.layers)
+            .enumerate()
+            .skip(lowest)
+        {
+            for (which, packed) in packed.iter().enumerate() {
+                packed.backward.get_or_init(|| {
+                    let weights = adapters.whole(parameters, layer, number, which);
+                    Panels::straight(&weights, packed.n, packed.k, self.precision)
+                });
+            }
+        }
+    }
+
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().flatten().map(Packed::bytes).sum()
+    }
+}
+
+/// The rows of all parts of a linear layer.
+pub(super) fn joined(parameters: &[Parameter], layer: &Layer, which: usize) -> Vec<f32> {
+    let parts = layer.linears[which].parts.iter();
+    parts
+        .flat_map(|part| parameters[part.weight].values.iter().copied())
+        .collect()
+}
