@@ -1,10 +1,10 @@
 """Transformer encoders against sentence-transformers: the same work on the same texts, in turn, a process each time.
 
-    python bench/transformer/compare.py ORCHESTRATOR MODEL_FOLDER SCIFACT_FOLDER [--pairs 5] [--rows encode_f32,train_f32,...]
+    python bench/transformer/compare.py target/release MODEL_FOLDER SCIFACT_FOLDER [--pairs 5] [--rows encode_f32,train_f32,...]
 
 bench/README.md says how to prepare. Ours is called as
 
-    ORCHESTRATOR bench encode|train|combined --model FOLDER --scifact FOLDER --precision f32|bf16|int8 --threads 2
+    orchestrator-bench-transformer encode|train|combined --model FOLDER --scifact FOLDER --precision f32|bf16|int8 --threads 2
         [--texts N] [--out FILE] (encode)   [--steps N] (train, combined)
 
 and theirs is `peer.py`, whose top says what the work is, which batches, which recipe, and what is inside the time. Each prints
@@ -21,7 +21,7 @@ one line of JSON:
 
 For each row: medians of both, the median of the pairs' ratios (theirs to ours: over 1 we are faster, or smaller) with the
 lowest and highest pair, and whether it reaches what we ask of ourselves. Encoding also compares the embeddings. `ndcg` scores dev's
-nDCG@10 from `ORCHESTRATOR model encode FOLDER --precision P`, which answers a text a line with a JSON array a line.
+nDCG@10 from `orchestrator model encode FOLDER --precision P`, which answers a text a line with a JSON array a line.
 """
 import argparse
 import json
@@ -47,7 +47,7 @@ ROWS = {
 }
 
 arguments = argparse.ArgumentParser()
-for name in ("orchestrator", "model", "scifact"):
+for name in ("executables", "model", "scifact"):
     arguments.add_argument(name, type=pathlib.Path)
 arguments.add_argument("--pairs", type=int, default=5)
 arguments.add_argument("--threads", type=int, default=2)
@@ -58,7 +58,7 @@ given = arguments.parse_args()
 rows = given.rows.split(",")
 if unknown := set(rows) - set(ROWS) - {"ndcg"}:
     arguments.error(f"no such row: {', '.join(sorted(unknown))}")
-OURS = [str(given.orchestrator.resolve()), "bench"]
+OURS = [str(given.executables.resolve() / "orchestrator-bench-transformer")]
 THEIRS = [sys.executable, str(pathlib.Path(__file__).parent / "peer.py")]
 environment = os.environ | {"RAYON_NUM_THREADS": str(given.threads), "OMP_NUM_THREADS": str(given.threads), "HF_HUB_OFFLINE": "1"}
 
@@ -125,7 +125,7 @@ def row(name):
 
 
 def lines(texts, precision):
-    command = [given.orchestrator.resolve(), "model", "encode", given.model, "--precision", precision]
+    command = [given.executables.resolve() / "orchestrator", "model", "encode", given.model, "--precision", precision]
     text = "".join(text.replace("\n", " ") + "\n" for text in texts)
     done = subprocess.run([str(part) for part in command], input=text, capture_output=True, text=True, check=True, env=environment)
     return np.array([json.loads(line) for line in done.stdout.splitlines()], dtype=np.float32)
