@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
@@ -148,7 +149,11 @@ pub fn size(bytes: u64) -> String {
 }
 
 pub fn show(model: &str, json: bool) -> Result<(), Diagnostics> {
-    let folder = orchestrator_hub::find(model, &cache()?).map_err(Diagnostic::from)?;
+    // A folder needs no cache.
+    let folder = match Path::new(model) {
+        folder if folder.is_dir() => folder.to_owned(),
+        _ => orchestrator_hub::find(model, &cache()?).map_err(Diagnostic::from)?,
+    };
     let card = orchestrator_hub::inspect(&folder).map_err(Diagnostic::from)?;
     if json {
         let mut value = json!(card);

@@ -136,7 +136,8 @@ fn everything_unsupported_is_named() {
             MODULES.replace("models.Normalize", "models.LSTM"),
         );
     };
-    let cases: [(Box<dyn FnOnce(&Path)>, &str); 8] = [
+    type Change = Box<dyn FnOnce(&Path)>;
+    let cases: [(Change, &str); 8] = [
         (
             Box::new(replaced("\"bert\"", "\"t5\"")),
             "the architecture `t5`",

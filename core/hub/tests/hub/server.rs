@@ -308,7 +308,7 @@ pub fn safetensors(header: Value, length: usize) -> Vec<u8> {
     let header = header.to_string();
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend_from_slice(header.as_bytes());
-    bytes.extend((0..length).map(|n| (n * 2_654_435_761 >> 7) as u8));
+    bytes.extend((0..length).map(|n| ((n * 2_654_435_761) >> 7) as u8));
     bytes
 }
 
