@@ -57,6 +57,8 @@ pub(crate) struct Client<'a> {
     token: Option<Token>,
     settings: &'a Settings,
     cancelled: &'a AtomicBool,
+    /// Whether anybody has answered at all. If not, the address is wrong or there is no network: few tries tell it.
+    reached: AtomicBool,
 }
 
 /// How a try failed.
@@ -148,6 +150,7 @@ impl<'a> Client<'a> {
             token: token.flatten(),
             settings,
             cancelled,
+            reached: AtomicBool::new(false),
         })
     }
 
@@ -199,7 +202,11 @@ impl<'a> Client<'a> {
                 )));
             }
             tries = if forward { 1 } else { tries + 1 };
-            if tries > self.settings.retries {
+            let allowed = match self.reached.load(Ordering::Relaxed) {
+                true => self.settings.retries,
+                false => self.settings.retries.min(1),
+            };
+            if tries > allowed {
                 return Err(lost(format!("{why}; tried {tries} times")));
             }
             let doubled = self
@@ -249,6 +256,7 @@ impl<'a> Client<'a> {
             }
             let host = at.host();
             let reply = request.call().map_err(|error| self.lost(&host, &error))?;
+            self.reached.store(true, Ordering::Relaxed);
             let status = reply.status().as_u16();
             let (parts, body) = reply.into_parts();
             let reply = Reply {

@@ -21,7 +21,7 @@ pub struct Settings {
     pub token: Option<String>,
     /// HF_HUB_OFFLINE: nothing is asked.
     pub offline: bool,
-    /// How often a request is tried again in a row.
+    /// How often a request is tried again in a row; once at most as long as nobody has answered.
     pub retries: u32,
     /// How long a hub may say nothing.
     pub timeout: Duration,
