@@ -1,7 +1,7 @@
 //! A client of OpenAI-compatible endpoints: the host's side of the service `orch.chat/1`. It bounds what runs at once, keeps to
-//! a rate, tries again what may pass, keeps answers on disk, and trusts nothing that comes back. The only crate that knows
-//! ureq. Never prints, never reads the environment (proxies included), follows no redirect, and shows the key to nobody but
-//! the endpoint.
+//! a rate, tries again what may pass, keeps answers on disk, and trusts nothing that comes back. Beside `core/hub` the only
+//! crate that knows ureq. Never prints, never reads the environment (proxies included), follows no redirect, and shows the
+//! key to nobody but the endpoint.
 //!
 //! `http://` is allowed, to any host, for servers on this machine or a network of one's own: key and texts are then readable on
 //! the way. HTTPS trusts the certificate authorities of Mozilla, which are compiled in.

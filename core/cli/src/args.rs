@@ -60,11 +60,13 @@ pub enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
-    /// Trained models.
+    /// Models: downloaded, described, asked for embeddings.
     Model {
         #[command(subcommand)]
         command: ModelCommand,
     },
+    /// Show what there is to compute with, and where things are looked for.
+    Doctor,
     /// Run one plugin for a run that isolates it.
     #[command(hide = true)]
     PluginChild,
@@ -191,4 +193,24 @@ pub enum ModelCommand {
         /// The model: the folder `model` of a run.
         model: PathBuf,
     },
+    /// Download a model into the cache that Hugging Face's libraries use, too; go on with a download that was interrupted.
+    #[command(after_help = HUB)]
+    Pull {
+        /// The model: `organisation/name`, or `organisation/name@revision`.
+        name: String,
+        /// A branch, tag or commit [default: main].
+        #[arg(long)]
+        revision: Option<String>,
+    },
+    /// Show what a model's files say of it, and whether it can be used here. Downloads nothing.
+    Show {
+        /// The folder of a model, or the name of one in the cache.
+        model: String,
+    },
 }
+
+const HUB: &str = "\
+Every file is checked by its hash. Only what an encoder needs is downloaded, and only safetensors: pickles are programs.
+
+HF_HUB_CACHE, HF_HOME: where the cache is [default: ~/.cache/huggingface/hub]. HF_ENDPOINT: another hub. HF_TOKEN: for models \
+that are private or gated; it is sent to the hub alone. HF_HUB_OFFLINE=1: nothing is downloaded.";

@@ -15,7 +15,7 @@ use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand};
-use crate::{isolation, plugin, show};
+use crate::{doctor, isolation, model, plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -42,9 +42,14 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             Ok(())
         }
         Command::Plugin { command } => plugin::run(command, json),
-        Command::Model {
-            command: ModelCommand::Encode { model },
-        } => encode(&model),
+        Command::Model { command } => match command {
+            ModelCommand::Encode { model } => encode(&model),
+            ModelCommand::Pull { name, revision } => {
+                model::pull(&name, revision.as_deref(), json, quiet)
+            }
+            ModelCommand::Show { model } => model::show(&model, json),
+        },
+        Command::Doctor => doctor::run(json),
         Command::PluginChild => {
             orchestrator_plugin_host::serve().map_err(|error| Error::from(error).into_diagnostics())
         }
@@ -232,6 +237,23 @@ fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     go(run, &host, began, json, quiet, Error::into_diagnostics)
 }
 
+/// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
+/// consistent at any moment, and so is a cache. `said` is shown at the first.
+pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let flag = cancelled.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+        }
+        if std::io::stderr().is_terminal() {
+            show::err(&format!("\n{said}\n"));
+        }
+    })
+    .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
+    Ok(cancelled)
+}
+
 fn go(
     run: Run,
     host: &Host,
@@ -240,18 +262,7 @@ fn go(
     quiet: bool,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    let flag = cancelled.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            // Asked twice: the store is consistent at any moment.
-            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
-        }
-        if std::io::stderr().is_terminal() {
-            show::err("\nstopping after this step; once more to stop at once\n");
-        }
-    })
-    .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
+    let cancelled = interruptible("stopping after this step; once more to stop at once")?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(quiet || json);
     let result = run.execute(
@@ -285,7 +296,7 @@ fn endpoint(chat: &orchestrator_config::Chat) -> Result<Endpoint, Diagnostics> {
 }
 
 /// Where answers are kept when the experiment does not say: in the user's cache.
-fn answers_folder() -> Option<PathBuf> {
+pub fn answers_folder() -> Option<PathBuf> {
     let of = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)

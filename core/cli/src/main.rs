@@ -4,7 +4,9 @@
 mod args;
 mod catalogue;
 mod commands;
+mod doctor;
 mod isolation;
+mod model;
 mod plugin;
 mod show;
 
