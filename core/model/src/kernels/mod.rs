@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod micro;
+mod pack;
 mod product;
 mod vectors;
 

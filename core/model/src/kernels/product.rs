@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::micro::{self, Way, Word};
+use super::pack::{self, pair};
 use super::{BLOCK, Level};
 
 /// Lengths of rows, in values, at which [`Left::rows`] and [`Left::columns`] may lie: whatever fits rounded up to one.
@@ -65,28 +66,13 @@ impl Precision {
 }
 
 /// Values in a word.
-const fn values(word: Word) -> usize {
+pub(super) const fn values(word: Word) -> usize {
     match word {
         Word::F32 => 1,
         #[cfg(target_arch = "x86_64")]
         Word::Bf16 => 2,
         Word::Int8 => 4,
     }
-}
-
-/// Two numbers rounded to bfloat16, to nearest even; NaN stays NaN.
-#[inline(always)]
-fn pair(low: f32, high: f32) -> u32 {
-    let round = |value: f32| {
-        let bits = value.to_bits();
-        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-        if value.is_nan() {
-            (bits >> 16) | 0x40
-        } else {
-            rounded
-        }
-    };
-    round(low) | round(high) << 16
 }
 
 /// A right factor `[k, n]`, packed: blocks of the contracted index, in each the panels, in each its steps.
@@ -369,45 +355,21 @@ fn pack_left(
 ) {
     for row in (0..m).step_by(height) {
         let rows = height.min(m - row);
-        let out = &mut out[row * length..][..rows * length];
-        for i in 0..rows {
-            let values = &a[(row + i) * lda + first..][..number];
-            let to = out[i..].iter_mut().step_by(rows);
-            match word {
-                Word::F32 => to.zip(values).for_each(|(to, value)| *to = value.to_bits()),
-                #[cfg(target_arch = "x86_64")]
-                Word::Bf16 => {
-                    let (pairs, rest) = values.as_chunks::<2>();
-                    let last = rest.first().map(|last| pair(*last, 0.0));
-                    let all = pairs
-                        .iter()
-                        .map(|[low, high]| pair(*low, *high))
-                        .chain(last);
-                    to.zip(all).for_each(|(to, word)| *to = word);
-                }
-                Word::Int8 => {
-                    let scale = scales[row + i];
-                    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-                    let whole =
-                        |value: f32| ((value * inverse).round_ties_even() as i32 + 128) as u8;
-                    let (fours, rest) = values.as_chunks::<4>();
-                    let last = (!rest.is_empty()).then(|| {
-                        let at = |part: usize| rest.get(part).map_or(128, |value| whole(*value));
-                        u32::from_le_bytes([0, 1, 2, 3].map(at))
-                    });
-                    let all = fours
-                        .iter()
-                        .map(|four| u32::from_le_bytes(four.map(whole)))
-                        .chain(last);
-                    to.zip(all).for_each(|(to, word)| *to = word);
-                }
+        let mut values: [&[f32]; 16] = [&[]; 16];
+        let mut inverses = [0.0; 16];
+        for (i, (values, inverse)) in values.iter_mut().zip(&mut inverses).take(rows).enumerate() {
+            *values = &a[(row + i) * lda + first..][..number];
+            if word == Word::Int8 && scales[row + i] > 0.0 {
+                *inverse = 1.0 / scales[row + i];
             }
         }
+        let out = &mut out[row * length..][..rows * length];
+        pack::tile(&values[..rows], word, &inverses, length, out);
     }
 }
 
-/// `out[columns, k] += dy[t, columns]^T x[t, k]`: the gradient of some rows of a layer's weights, one chain over t. Rows of `dy`
-/// lie `stride` values apart.
+/// `out[columns, k] += dy[t, columns]^T x[t, k]`: the gradient of some rows of a layer's weights, one chain over t; and of their
+/// biases, the sums of the columns. Rows of `dy` lie `stride` values apart.
 ///
 /// # Panics
 /// If a slice is too short.
@@ -415,7 +377,7 @@ pub(crate) fn gradient_of_weights(
     (dy, stride): (&[f32], usize),
     columns: std::ops::Range<usize>,
     (x, k): (&[f32], usize),
-    out: &mut [f32],
+    (out, of_bias): (&mut [f32], &mut [f32]),
     precision: Precision,
     scratch: &mut Scratch,
 ) {
@@ -427,41 +389,44 @@ pub(crate) fn gradient_of_weights(
     let per_word = values(word);
     let steps = t.div_ceil(per_word);
     let m = columns.len();
-    assert!(columns.end <= stride && dy.len() >= t * stride && out.len() == m * k);
-    let word_of = |values: &[f32], stride: usize, step: usize, column: usize| match word {
-        #[cfg(target_arch = "x86_64")]
-        Word::Bf16 => {
-            let second = if 2 * step + 1 < t {
-                values[(2 * step + 1) * stride + column]
-            } else {
-                0.0
-            };
-            pair(values[2 * step * stride + column], second)
+    assert!(columns.end <= stride && dy.len() >= t * stride && out.len() == m * k && of_bias.len() == m);
+    let zeros = vec![0.0f32; m.max(width)];
+    // One step's words from its rows: those of f32 as they are, of bfloat16 two rows side by side.
+    let step_words = |values: &[f32], stride: usize, step: usize, first: usize, out: &mut [u32]| {
+        let n = out.len();
+        let row = |row: usize| {
+            if row < t { &values[row * stride + first..][..n] } else { &zeros[..n] }
+        };
+        if word == Word::F32 {
+            out.iter_mut().zip(row(step)).for_each(|(to, value)| *to = value.to_bits());
+        } else {
+            pack::pairs(row(2 * step), row(2 * step + 1), out);
         }
-        _ => values[step * stride + column].to_bits(),
     };
     scratch.left.reserve(m * steps);
-    for row in (0..m).step_by(height) {
-        let rows = height.min(m - row);
-        let words = &mut scratch.left.get_mut()[row * steps..][..rows * steps];
-        for (step, words) in words.chunks_exact_mut(rows).enumerate() {
-            for (i, to) in words.iter_mut().enumerate() {
-                *to = word_of(dy, stride, step, columns.start + row + i);
+    let mut line = vec![0u32; m];
+    for step in 0..steps {
+        step_words(dy, stride, step, columns.start, &mut line);
+        let left = scratch.left.get_mut();
+        for (tile, words) in line.chunks(height).enumerate() {
+            let to = &mut left[tile * height * steps + step * words.len()..][..words.len()];
+            if let (Some(to), Some(words)) = (to.first_chunk_mut::<14>(), words.first_chunk::<14>()) {
+                *to = *words;
+            } else {
+                to.copy_from_slice(words);
             }
         }
+    }
+    for row in dy.chunks_exact(stride).take(t) {
+        super::add(of_bias, &row[columns.clone()]);
     }
     scratch.right.reserve(steps * width);
     scratch.tile.reserve(height * width);
     for column in (0..k).step_by(width) {
         let some = width.min(k - column);
-        for (step, words) in scratch.right.get_mut()[..steps * width]
-            .chunks_exact_mut(width)
-            .enumerate()
-        {
+        for (step, words) in scratch.right.get_mut()[..steps * width].chunks_exact_mut(width).enumerate() {
             let (words, rest) = words.split_at_mut(some);
-            for (j, to) in words.iter_mut().enumerate() {
-                *to = word_of(x, k, step, column + j);
-            }
+            step_words(x, k, step, column, words);
             rest.fill(0);
         }
         let right = &scratch.right.get()[..steps * width];
@@ -474,35 +439,15 @@ pub(crate) fn gradient_of_weights(
             if some == width {
                 let to = &mut out[row * k + column..][..(rows - 1) * k + width];
                 // SAFETY: the slices were just cut to what the loop reads and writes; the level is this processor's.
-                unsafe {
-                    run(
-                        steps,
-                        left.as_ptr(),
-                        right.as_ptr(),
-                        to.as_mut_ptr().cast(),
-                        k,
-                        true,
-                    )
-                }
+                unsafe { run(steps, left.as_ptr(), right.as_ptr(), to.as_mut_ptr().cast(), k, true) }
                 continue;
             }
             let tile = &mut scratch.tile.get_mut()[..rows * width];
             // SAFETY: as above; the tile has rows of the panel's width.
-            unsafe {
-                run(
-                    steps,
-                    left.as_ptr(),
-                    right.as_ptr(),
-                    tile.as_mut_ptr(),
-                    width,
-                    false,
-                )
-            }
+            unsafe { run(steps, left.as_ptr(), right.as_ptr(), tile.as_mut_ptr(), width, false) }
             for (i, tile) in tile.chunks_exact(width).enumerate() {
                 let to = &mut out[(row + i) * k + column..][..some];
-                to.iter_mut()
-                    .zip(tile)
-                    .for_each(|(to, sum)| *to += f32::from_bits(*sum));
+                to.iter_mut().zip(tile).for_each(|(to, sum)| *to += f32::from_bits(*sum));
             }
         }
     }

@@ -10,10 +10,10 @@ use super::head::Pooled;
 use super::layer::{
     Bench, Factors, Kept, Setting, drop_rows, norm_backward, normalise_rows, stretch_rows,
 };
-use super::network::{Family, Norm};
+use super::network::{Family, Norm, Part};
 use super::weights::Ready;
 use super::{CHUNK, Transformer};
-use crate::kernels::{self, Scratch};
+use crate::kernels;
 use crate::parameters::{Gradient, Slope};
 use crate::{Error, Tokens};
 
@@ -433,6 +433,15 @@ impl Transformer {
     }
 }
 
+/// Rows of a linear layer, and their gradients.
+struct PartOfLayer {
+    which: usize,
+    start: usize,
+    part: Part,
+    of_weight: Vec<f32>,
+    of_bias: Vec<f32>,
+}
+
 /// The gradients of all parameters, as they come.
 struct Sums<'t> {
     slopes: Vec<Option<Slope>>,
@@ -466,61 +475,53 @@ impl Sums<'_> {
         let model = self.model;
         let layer = &model.network.layers[number];
         let wanted = |place: usize| model.parameters[place].trained || model.adapters.are_there();
-        let mut weights: Vec<(usize, usize, usize, Vec<f32>)> = Vec::new();
-        let mut biases: Vec<(usize, usize, usize, Vec<f32>)> = Vec::new();
+        let mut parts: Vec<PartOfLayer> = Vec::new();
         for (which, linear) in layer.linears.iter().enumerate() {
             let mut start = 0;
             for part in &linear.parts {
-                if wanted(part.weight) {
-                    weights.push((which, start, part.weight, vec![0.0; part.rows * linear.k]));
-                }
-                if let Some(bias) = part.bias.filter(|bias| model.parameters[*bias].trained) {
-                    biases.push((which, start, bias, vec![0.0; part.rows]));
+                if wanted(part.weight) || part.bias.is_some_and(|bias| model.parameters[bias].trained) {
+                    parts.push(PartOfLayer {
+                        which,
+                        start,
+                        part: *part,
+                        of_weight: vec![0.0; part.rows * linear.k],
+                        of_bias: vec![0.0; part.rows],
+                    });
                 }
                 start += part.rows;
             }
         }
-        let mut tasks: Vec<(usize, usize, &mut [f32])> = Vec::new();
-        for (which, start, _, values) in &mut weights {
-            let k = layer.linears[*which].k;
-            for (piece, values) in values.chunks_mut(ROWS * k).enumerate() {
-                tasks.push((*which, *start + piece * ROWS, values));
+        let mut tasks: Vec<(usize, usize, &mut [f32], &mut [f32])> = Vec::new();
+        for part in &mut parts {
+            let k = layer.linears[part.which].k;
+            let pieces = part.of_weight.chunks_mut(ROWS * k).zip(part.of_bias.chunks_mut(ROWS));
+            for (piece, (of_weight, of_bias)) in pieces.enumerate() {
+                tasks.push((part.which, part.start + piece * ROWS, of_weight, of_bias));
             }
         }
-        tasks
-            .into_par_iter()
-            .for_each_init(Scratch::default, |scratch, (which, start, out)| {
-                let linear = &layer.linears[which];
-                let columns = start..start + out.len() / linear.k;
-                for part in &factors {
-                    kernels::gradient_of_weights(
-                        (&part.outputs[which], linear.n),
-                        columns.clone(),
-                        (&part.inputs[which], linear.k),
-                        out,
-                        model.options.precision,
-                        scratch,
-                    );
-                }
-            });
-        biases.par_iter_mut().for_each(|(which, start, _, sum)| {
-            let n = layer.linears[*which].n;
-            let end = *start + sum.len();
-            for row in factors
-                .iter()
-                .flat_map(|part| part.outputs[*which].chunks_exact(n))
-            {
-                kernels::add(sum, &row[*start..end]);
+        tasks.into_par_iter().for_each(|(which, start, of_weight, of_bias)| {
+            let linear = &layer.linears[which];
+            let mut bench = model.bench();
+            for part in &factors {
+                kernels::gradient_of_weights(
+                    (&part.outputs[which], linear.n),
+                    start..start + of_bias.len(),
+                    (&part.inputs[which], linear.k),
+                    (&mut *of_weight, &mut *of_bias),
+                    model.options.precision,
+                    &mut bench.scratch,
+                );
             }
+            model.put_back(bench);
         });
-        for (_, _, place, values) in weights {
-            for (adapter, slope) in model.adapters.part(&model.parameters, place, &values) {
+        for part in parts {
+            for (adapter, slope) in model.adapters.part(&model.parameters, part.part.weight, &part.of_weight) {
                 self.slopes[adapter] = Some(slope);
             }
-            self.dense(place, values);
-        }
-        for (_, _, place, values) in biases {
-            self.dense(place, values);
+            self.dense(part.part.weight, part.of_weight);
+            if let Some(bias) = part.part.bias {
+                self.dense(bias, part.of_bias);
+            }
         }
         for (which, norm) in [layer.attention_norm.as_ref(), Some(&layer.inner_norm)]
             .into_iter()
