@@ -29,12 +29,14 @@ pub(super) enum Word {
     Int8,
 }
 
-/// `(steps, left, right, out, length of a row of out, add to out)`.
+/// `(steps, left, right, (out, words from row to row), (base, words from row to row))`: what is written is the product added to
+/// the base; a null base is zero.
 ///
 /// # Safety
 /// The processor has the features of the level; `left` may be read wherever the way leads in `steps` steps for M rows,
-/// `right` for `steps` rows of the level's width, `out` read and written for M rows of that width, `length` words apart.
-pub(super) type Micro = unsafe fn(usize, *const u32, *const u32, *mut u32, usize, bool);
+/// `right` for `steps` rows of the level's width, `out` written and the base read for M rows of that width.
+pub(super) type Micro =
+    unsafe fn(usize, *const u32, *const u32, (*mut u32, usize), (*const u32, usize));
 
 /// Rows of the largest tile.
 pub(super) const fn rows(level: Level) -> usize {
@@ -80,9 +82,8 @@ macro_rules! wide {
             steps: usize,
             left: *const u32,
             right: *const u32,
-            out: *mut u32,
-            length: usize,
-            add: bool,
+            (out, length): (*mut u32, usize),
+            (base, apart): (*const u32, usize),
         ) {
             use core::arch::x86_64::*;
             let mut sums: [[$acc; 2]; M] = [[$zero; 2]; M];
@@ -98,13 +99,15 @@ macro_rules! wide {
                     }
                 }
             }
-            // SAFETY: the caller's promise about `out`.
+            // SAFETY: the caller's promise about `out` and the base.
             unsafe {
                 for i in 0..M {
                     for half in 0..2 {
-                        let to = out.add(i * length + half * $lanes);
-                        let sum = sums[i][half];
-                        $write(to, if add { $add($read(to), sum) } else { sum });
+                        let mut sum = sums[i][half];
+                        if !base.is_null() {
+                            sum = $add($read(base.add(i * apart + half * $lanes)), sum);
+                        }
+                        $write(out.add(i * length + half * $lanes), sum);
                     }
                 }
             }
@@ -122,7 +125,7 @@ wide!(
     |p: *const u32| _mm512_set1_ps(*p.cast::<f32>()),
     |a, b, c| _mm512_fmadd_ps(a, b, c),
     |a, b| _mm512_add_ps(a, b),
-    |p: *mut u32| _mm512_loadu_ps(p.cast()),
+    |p: *const u32| _mm512_loadu_ps(p.cast()),
     |p: *mut u32, v| _mm512_storeu_ps(p.cast(), v)
 );
 wide!(
@@ -135,7 +138,7 @@ wide!(
     |p: *const u32| core::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(*p.cast::<i32>())),
     |a, b, c| _mm512_dpbf16_ps(c, a, b),
     |a, b| _mm512_add_ps(a, b),
-    |p: *mut u32| _mm512_loadu_ps(p.cast()),
+    |p: *const u32| _mm512_loadu_ps(p.cast()),
     |p: *mut u32, v| _mm512_storeu_ps(p.cast(), v)
 );
 wide!(
@@ -148,7 +151,7 @@ wide!(
     |p: *const u32| _mm512_set1_epi32(*p.cast::<i32>()),
     |a, b, c| _mm512_dpbusd_epi32(c, a, b),
     |a, b| _mm512_add_epi32(a, b),
-    |p: *mut u32| _mm512_loadu_si512(p.cast()),
+    |p: *const u32| _mm512_loadu_si512(p.cast()),
     |p: *mut u32, v| _mm512_storeu_si512(p.cast(), v)
 );
 wide!(
@@ -161,7 +164,7 @@ wide!(
     |p: *const u32| _mm256_set1_ps(*p.cast::<f32>()),
     |a, b, c| _mm256_fmadd_ps(a, b, c),
     |a, b| _mm256_add_ps(a, b),
-    |p: *mut u32| _mm256_loadu_ps(p.cast()),
+    |p: *const u32| _mm256_loadu_ps(p.cast()),
     |p: *mut u32, v| _mm256_storeu_ps(p.cast(), v)
 );
 
@@ -170,9 +173,8 @@ unsafe fn f32_plain<const M: usize, const WAY: u8, const LD: usize>(
     steps: usize,
     left: *const u32,
     right: *const u32,
-    out: *mut u32,
-    length: usize,
-    add: bool,
+    (out, length): (*mut u32, usize),
+    (base, apart): (*const u32, usize),
 ) {
     let mut sums = [[0.0f32; 16]; M];
     for k in 0..steps {
@@ -187,11 +189,16 @@ unsafe fn f32_plain<const M: usize, const WAY: u8, const LD: usize>(
         }
     }
     for (i, sums) in sums.iter().enumerate() {
-        // SAFETY: the caller's promise about `out`: f32 and u32 have the same size and alignment.
-        let to = unsafe { &mut *out.add(i * length).cast::<[f32; 16]>() };
-        for (to, sum) in to.iter_mut().zip(sums) {
-            *to = if add { *to + sum } else { *sum };
+        let mut sums = *sums;
+        if !base.is_null() {
+            // SAFETY: the caller's promise about the base: f32 and u32 have the same size and alignment.
+            let base = unsafe { *base.add(i * apart).cast::<[f32; 16]>() };
+            for (sum, base) in sums.iter_mut().zip(base) {
+                *sum += base;
+            }
         }
+        // SAFETY: the caller's promise about `out`.
+        unsafe { *out.add(i * length).cast::<[f32; 16]>() = sums }
     }
 }
 
@@ -200,9 +207,8 @@ unsafe fn int8_plain<const M: usize, const WIDTH: usize>(
     steps: usize,
     left: *const u32,
     right: *const u32,
-    out: *mut u32,
-    length: usize,
-    add: bool,
+    (out, length): (*mut u32, usize),
+    (base, apart): (*const u32, usize),
 ) {
     let mut sums = [[0i32; WIDTH]; M];
     for k in 0..steps {
@@ -220,10 +226,14 @@ unsafe fn int8_plain<const M: usize, const WIDTH: usize>(
     }
     for (i, sums) in sums.iter().enumerate() {
         for (j, sum) in sums.iter().enumerate() {
+            // SAFETY: the caller's promise about the base.
+            let before = if base.is_null() {
+                0
+            } else {
+                unsafe { *base.add(i * apart + j) }.cast_signed()
+            };
             // SAFETY: the caller's promise about `out`.
-            let to = unsafe { &mut *out.add(i * length + j) };
-            let before = if add { to.cast_signed() } else { 0 };
-            *to = (before + sum).cast_unsigned();
+            unsafe { *out.add(i * length + j) = (before + sum).cast_unsigned() }
         }
     }
 }

@@ -13,7 +13,7 @@ mod vectors;
 
 pub use product::Precision;
 pub(crate) use product::{
-    Left, Panels, Right, STRIDES, Scratch, gradient_of_weights, multiply, product,
+    Base, Left, Panels, Right, STRIDES, Scratch, gradient_of_weights, multiply, product,
 };
 pub use vectors::Activation;
 pub(crate) use vectors::*;

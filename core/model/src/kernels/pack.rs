@@ -127,7 +127,8 @@ mod wide {
                     let inverse = _mm512_set1_ps(inverse);
                     let bytes = |place: usize| {
                         let value = _mm512_mul_ps(_mm512_loadu_ps(from.add(16 * place)), inverse);
-                        let whole = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(128));
+                        let whole =
+                            _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(128));
                         _mm512_cvtepi32_epi8(whole)
                     };
                     let all = _mm512_castsi128_si512(bytes(0));
@@ -143,7 +144,13 @@ mod wide {
     /// Every row has the values of `steps` words, a multiple of 16; there are at most 16 rows; `out` has room for all words of
     /// the tile; of bfloat16 only where the processor has it.
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) unsafe fn tile(rows: &[&[f32]], kind: Word, inverses: &[f32], steps: usize, out: &mut [u32]) {
+    pub(super) unsafe fn tile(
+        rows: &[&[f32]],
+        kind: Word,
+        inverses: &[f32],
+        steps: usize,
+        out: &mut [u32],
+    ) {
         let per_word = crate::kernels::product::values(kind);
         let (n, room) = (rows.len(), out.len());
         let mask = ((1u32 << n) - 1) as u16;
@@ -182,7 +189,10 @@ mod wide {
         unsafe {
             let order = _mm512_loadu_si512(order.as_ptr().cast());
             for place in (0..out.len()).step_by(16) {
-                let both = bf16(_mm512_loadu_ps(low.as_ptr().add(place)), _mm512_loadu_ps(high.as_ptr().add(place)));
+                let both = bf16(
+                    _mm512_loadu_ps(low.as_ptr().add(place)),
+                    _mm512_loadu_ps(high.as_ptr().add(place)),
+                );
                 let words = _mm512_permutexvar_epi16(order, both);
                 _mm512_storeu_si512(out.as_mut_ptr().add(place).cast(), words);
             }

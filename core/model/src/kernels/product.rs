@@ -201,11 +201,6 @@ impl Panels {
         }
     }
 
-    /// Columns of the product.
-    pub fn columns(&self) -> usize {
-        self.n
-    }
-
     /// Bytes it holds.
     pub fn bytes(&self) -> usize {
         self.words.0.len() * 64
@@ -221,8 +216,19 @@ pub(crate) struct Scratch {
     scales: Vec<f32>,
 }
 
-/// `out[m, n] (+)= a[m, k] right[k, n]`; rows of `a` lie `lda` values apart, those of `out` `ldo`. With `add` the product is
-/// added, block after block, to what `out` holds.
+/// What a product is added to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Base<'a> {
+    /// Nothing.
+    Zero,
+    /// A number for each column.
+    Bias(&'a [f32]),
+    /// What is there.
+    Out,
+}
+
+/// `out[m, n] = base + a[m, k] right[k, n]`; rows of `a` lie `lda` values apart, those of `out` `ldo`. The product is added
+/// block after block.
 ///
 /// # Panics
 /// If a slice is too short.
@@ -231,7 +237,7 @@ pub(crate) fn multiply(
     m: usize,
     right: &Panels,
     (out, ldo): (&mut [f32], usize),
-    add: bool,
+    base: Base<'_>,
     scratch: &mut Scratch,
 ) {
     let (n, k) = (right.n, right.k);
@@ -246,6 +252,9 @@ pub(crate) fn multiply(
         ldo >= n && out.len() >= (m - 1) * ldo + n,
         "there is no room for the product"
     );
+    if let Base::Bias(bias) = base {
+        assert_eq!(bias.len(), n, "a number for each column");
+    }
     let (level, word) = (right.level, right.word);
     let (height, width) = (micro::rows(level), micro::columns(level));
     let per_word = values(word);
@@ -273,7 +282,8 @@ pub(crate) fn multiply(
             scratch.left.get_mut(),
         );
         let right_words = &right.words.get()[panels * width * start..][..panels * width * length];
-        let (left, add) = (scratch.left.get(), add || start > 0);
+        let left = scratch.left.get();
+        let base = if start > 0 { Base::Out } else { base };
         for (panel, words) in right_words.chunks_exact(width * length).enumerate() {
             let column = panel * width;
             let whole = column + width <= n && word != Word::Int8;
@@ -285,18 +295,15 @@ pub(crate) fn multiply(
                 let of_tile = &left[row * length..][..rows * length];
                 if whole {
                     let to = &mut out[row * ldo + column..][..(rows - 1) * ldo + width];
+                    let to: *mut u32 = to.as_mut_ptr().cast();
+                    let from = match base {
+                        Base::Zero => (std::ptr::null(), 0),
+                        Base::Bias(bias) => (bias[column..column + width].as_ptr().cast(), 0),
+                        Base::Out => (to.cast_const(), ldo),
+                    };
                     // SAFETY: the slices were just cut to what the loop reads and writes; f32 and u32 are alike in size and
                     // alignment; panels were packed for this level, which this processor has.
-                    unsafe {
-                        run(
-                            length,
-                            of_tile.as_ptr(),
-                            words.as_ptr(),
-                            to.as_mut_ptr().cast(),
-                            ldo,
-                            add,
-                        );
-                    }
+                    unsafe { run(length, of_tile.as_ptr(), words.as_ptr(), (to, ldo), from) }
                     continue;
                 }
                 let tile = &mut scratch.tile.get_mut()[..rows * width];
@@ -306,30 +313,39 @@ pub(crate) fn multiply(
                         length,
                         of_tile.as_ptr(),
                         words.as_ptr(),
-                        tile.as_mut_ptr(),
-                        width,
-                        false,
-                    )
+                        (tile.as_mut_ptr(), width),
+                        (std::ptr::null(), 0),
+                    );
                 }
                 let columns = width.min(n - column);
                 for (i, tile) in tile.chunks_exact(width).enumerate() {
                     let to = &mut out[(row + i) * ldo + column..][..columns];
+                    let before;
+                    let base = match base {
+                        Base::Zero => &[][..],
+                        Base::Bias(bias) => &bias[column..column + columns],
+                        Base::Out => {
+                            before = to.to_vec();
+                            &before
+                        }
+                    };
                     if word == Word::Int8 {
-                        let scale = scratch.scales[row + i];
-                        let of_columns = right.scales[column..].iter().zip(&right.sums[column..]);
-                        for ((to, sum), (of_column, offset)) in
-                            to.iter_mut().zip(tile).zip(of_columns)
-                        {
-                            // Left bytes are 128 more than what they stand for.
-                            let sum = sum.cast_signed() - 128 * offset;
-                            let value = sum as f32 * (scale * of_column);
-                            *to = if add { *to + value } else { value };
-                        }
-                    } else {
-                        for (to, sum) in to.iter_mut().zip(tile) {
-                            let sum = f32::from_bits(*sum);
-                            *to = if add { *to + sum } else { sum };
-                        }
+                        let of_columns = (
+                            &right.scales[column..][..columns],
+                            &right.sums[column..][..columns],
+                        );
+                        super::from_bytes(
+                            to,
+                            base,
+                            tile,
+                            scratch.scales[row + i],
+                            of_columns.0,
+                            of_columns.1,
+                        );
+                        continue;
+                    }
+                    for (place, (to, sum)) in to.iter_mut().zip(tile).enumerate() {
+                        *to = base.get(place).copied().unwrap_or(0.0) + f32::from_bits(*sum);
                     }
                 }
             }
@@ -389,16 +405,24 @@ pub(crate) fn gradient_of_weights(
     let per_word = values(word);
     let steps = t.div_ceil(per_word);
     let m = columns.len();
-    assert!(columns.end <= stride && dy.len() >= t * stride && out.len() == m * k && of_bias.len() == m);
+    assert!(
+        columns.end <= stride && dy.len() >= t * stride && out.len() == m * k && of_bias.len() == m
+    );
     let zeros = vec![0.0f32; m.max(width)];
     // One step's words from its rows: those of f32 as they are, of bfloat16 two rows side by side.
     let step_words = |values: &[f32], stride: usize, step: usize, first: usize, out: &mut [u32]| {
         let n = out.len();
         let row = |row: usize| {
-            if row < t { &values[row * stride + first..][..n] } else { &zeros[..n] }
+            if row < t {
+                &values[row * stride + first..][..n]
+            } else {
+                &zeros[..n]
+            }
         };
         if word == Word::F32 {
-            out.iter_mut().zip(row(step)).for_each(|(to, value)| *to = value.to_bits());
+            out.iter_mut()
+                .zip(row(step))
+                .for_each(|(to, value)| *to = value.to_bits());
         } else {
             pack::pairs(row(2 * step), row(2 * step + 1), out);
         }
@@ -410,7 +434,8 @@ pub(crate) fn gradient_of_weights(
         let left = scratch.left.get_mut();
         for (tile, words) in line.chunks(height).enumerate() {
             let to = &mut left[tile * height * steps + step * words.len()..][..words.len()];
-            if let (Some(to), Some(words)) = (to.first_chunk_mut::<14>(), words.first_chunk::<14>()) {
+            if let (Some(to), Some(words)) = (to.first_chunk_mut::<14>(), words.first_chunk::<14>())
+            {
                 *to = *words;
             } else {
                 to.copy_from_slice(words);
@@ -424,7 +449,10 @@ pub(crate) fn gradient_of_weights(
     scratch.tile.reserve(height * width);
     for column in (0..k).step_by(width) {
         let some = width.min(k - column);
-        for (step, words) in scratch.right.get_mut()[..steps * width].chunks_exact_mut(width).enumerate() {
+        for (step, words) in scratch.right.get_mut()[..steps * width]
+            .chunks_exact_mut(width)
+            .enumerate()
+        {
             let (words, rest) = words.split_at_mut(some);
             step_words(x, k, step, column, words);
             rest.fill(0);
@@ -439,15 +467,34 @@ pub(crate) fn gradient_of_weights(
             if some == width {
                 let to = &mut out[row * k + column..][..(rows - 1) * k + width];
                 // SAFETY: the slices were just cut to what the loop reads and writes; the level is this processor's.
-                unsafe { run(steps, left.as_ptr(), right.as_ptr(), to.as_mut_ptr().cast(), k, true) }
+                unsafe {
+                    let to: *mut u32 = to.as_mut_ptr().cast();
+                    run(
+                        steps,
+                        left.as_ptr(),
+                        right.as_ptr(),
+                        (to, k),
+                        (to.cast_const(), k),
+                    );
+                }
                 continue;
             }
             let tile = &mut scratch.tile.get_mut()[..rows * width];
             // SAFETY: as above; the tile has rows of the panel's width.
-            unsafe { run(steps, left.as_ptr(), right.as_ptr(), tile.as_mut_ptr(), width, false) }
+            unsafe {
+                run(
+                    steps,
+                    left.as_ptr(),
+                    right.as_ptr(),
+                    (tile.as_mut_ptr(), width),
+                    (std::ptr::null(), 0),
+                );
+            }
             for (i, tile) in tile.chunks_exact(width).enumerate() {
                 let to = &mut out[(row + i) * k + column..][..some];
-                to.iter_mut().zip(tile).for_each(|(to, sum)| *to += f32::from_bits(*sum));
+                to.iter_mut()
+                    .zip(tile)
+                    .for_each(|(to, sum)| *to += f32::from_bits(*sum));
             }
         }
     }
@@ -585,13 +632,18 @@ pub(crate) fn product(
             // SAFETY: that left and out reach far enough was asserted above for all rows, and so for these; the panel has a
             // row of the level's width for each step; the level is this processor's.
             unsafe {
+                let to: *mut u32 = to.as_mut_ptr().cast();
+                let base = if add {
+                    to.cast_const()
+                } else {
+                    std::ptr::null()
+                };
                 run(
                     steps,
                     from.as_ptr().cast(),
                     words.as_ptr(),
-                    to.as_mut_ptr().cast(),
-                    ldo,
-                    add,
+                    (to, ldo),
+                    (base, ldo),
                 );
             }
         }
@@ -649,7 +701,7 @@ mod tests {
                         m,
                         &panels,
                         (&mut out, n + 3),
-                        true,
+                        Base::Out,
                         &mut Scratch::default(),
                     );
                     for i in 0..m {
@@ -668,45 +720,6 @@ mod tests {
                         None => first = Some(out),
                         Some(first) => assert_eq!(first, &out, "{precision:?} {level:?}"),
                     }
-                }
-            }
-        }
-    }
-
-    #[test]
-    #[ignore = "a measure"]
-    #[allow(clippy::print_stdout)]
-    fn measure() {
-        for (m, n, k) in [
-            (256, 384, 384),
-            (256, 1152, 384),
-            (256, 1536, 384),
-            (256, 384, 1536),
-            (128, 1152, 384),
-            (22, 1152, 384),
-        ] {
-            let (a, w) = (numbers(m * k, 1), numbers(n * k, 2));
-            for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
-                for level in Level::all() {
-                    if level == Level::Plain
-                        || (level != Level::Avx512 && precision != Precision::F32)
-                    {
-                        continue;
-                    }
-                    let panels =
-                        Panels::pack(n, k, precision, level, |step, column| w[column * k + step]);
-                    let mut out = vec![0.5; m * n];
-                    let mut scratch = Scratch::default();
-                    let mut best = f64::MAX;
-                    for _ in 0..60 {
-                        let t = std::time::Instant::now();
-                        multiply((&a, k), m, &panels, (&mut out, n), false, &mut scratch);
-                        best = best.min(t.elapsed().as_secs_f64());
-                    }
-                    println!(
-                        "{m}x{n}x{k} {precision:?} {level:?}: {:.1} GFLOP/s",
-                        2.0 * (m * n * k) as f64 / best / 1e9
-                    );
                 }
             }
         }

@@ -34,7 +34,9 @@ macro_rules! levels {
 fn exp(x: f32) -> f32 {
     // Cephes' expf: x = n ln 2 + r, a polynomial in r, and n into the exponent.
     let x = x.clamp(-87.3, 88.0);
-    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    // Adding 1.5 * 2^23 leaves a whole number in the lowest bits.
+    let whole = x * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = whole - 12_582_912.0;
     let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_375, x));
     let p = 1.987_569_1e-4f32
         .mul_add(r, 1.398_199_9e-3)
@@ -44,7 +46,7 @@ fn exp(x: f32) -> f32 {
         .mul_add(r, 0.5)
         .mul_add(r * r, r)
         + 1.0;
-    p * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    p * f32::from_bits(whole.to_bits().wrapping_add(127) << 23)
 }
 
 /// The error function, within 4e-7 (a ratio of polynomials, as Eigen's and XLA's).
@@ -112,14 +114,8 @@ fn hash(seed: u32, place: u32) -> u32 {
 }
 
 #[inline(always)]
-fn sixteen(values: &mut [f32], of: impl Fn(f32) -> f32) {
-    let (some, rest) = values.as_chunks_mut::<16>();
-    for some in some {
-        for x in some {
-            *x = of(*x);
-        }
-    }
-    for x in rest {
+fn each(values: &mut [f32], of: impl Fn(f32) -> f32) {
+    for x in values {
         *x = of(*x);
     }
 }
@@ -131,15 +127,8 @@ fn gelu_slope(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn sixteen_by_sixteen(out: &mut [f32], from: &[f32], of: impl Fn(f32, f32) -> f32) {
-    let (to, to_rest) = out.as_chunks_mut::<16>();
-    let (from, from_rest) = from.as_chunks::<16>();
-    for (to, from) in to.iter_mut().zip(from) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = of(*to, *from);
-        }
-    }
-    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+fn each_with(out: &mut [f32], from: &[f32], of: impl Fn(f32, f32) -> f32) {
+    for (to, from) in out.iter_mut().zip(from) {
         *to = of(*to, *from);
     }
 }
@@ -187,12 +176,12 @@ levels! {
 
     /// `out += from`
     fn add(out: &mut [f32], from: &[f32]) {
-        sixteen_by_sixteen(out, from, |a, b| a + b);
+        each_with(out, from, |a, b| a + b);
     }
 
     /// `out *= from`
     fn times(out: &mut [f32], from: &[f32]) {
-        sixteen_by_sixteen(out, from, |a, b| a * b);
+        each_with(out, from, |a, b| a * b);
     }
 
     /// `out *= factor`
@@ -208,18 +197,31 @@ levels! {
     /// `out = activation(from)`
     fn activate(out: &mut [f32], from: &[f32], kind: Activation) {
         match kind {
-            Activation::Gelu => sixteen_by_sixteen(out, from, |_, x| gelu(x)),
-            Activation::GeluTanh => sixteen_by_sixteen(out, from, |_, x| gelu_tanh(x)),
-            Activation::Relu => sixteen_by_sixteen(out, from, |_, x| x.max(0.0)),
+            Activation::Gelu => each_with(out, from, |_, x| gelu(x)),
+            Activation::GeluTanh => each_with(out, from, |_, x| gelu_tanh(x)),
+            Activation::Relu => each_with(out, from, |_, x| x.max(0.0)),
         }
     }
 
     /// `values = activation(values)`
     fn activate_here(values: &mut [f32], kind: Activation) {
         match kind {
-            Activation::Gelu => sixteen(values, gelu),
-            Activation::GeluTanh => sixteen(values, gelu_tanh),
-            Activation::Relu => sixteen(values, |x| x.max(0.0)),
+            Activation::Gelu => each(values, gelu),
+            Activation::GeluTanh => each(values, gelu_tanh),
+            Activation::Relu => each(values, |x| x.max(0.0)),
+        }
+    }
+
+    /// From sums of bytes to numbers: `out = base + (sum - 128 * of_column) * scale * scale_of_column`; left bytes are 128 more
+    /// than what they stand for. Without a base it is zero.
+    fn from_bytes(out: &mut [f32], base: &[f32], tile: &[u32], scale: f32, scales: &[f32], sums: &[i32]) {
+        let values = tile.iter().zip(scales.iter().zip(sums)).map(|(sum, (of_column, offset))| {
+            (sum.cast_signed() - 128 * offset) as f32 * (scale * of_column)
+        });
+        if base.is_empty() {
+            for (to, value) in out.iter_mut().zip(values) { *to = value; }
+        } else {
+            for ((to, base), value) in out.iter_mut().zip(base).zip(values) { *to = base + value; }
         }
     }
 
@@ -242,13 +244,13 @@ levels! {
     /// `slope *= activation'(from)`
     fn activate_slope(slope: &mut [f32], from: &[f32], kind: Activation) {
         match kind {
-            Activation::Gelu => sixteen_by_sixteen(slope, from, |slope, x| slope * gelu_slope(x)),
-            Activation::GeluTanh => sixteen_by_sixteen(slope, from, |slope, x| {
+            Activation::Gelu => each_with(slope, from, |slope, x| slope * gelu_slope(x)),
+            Activation::GeluTanh => each_with(slope, from, |slope, x| {
                 let t = tanh(TANH_SCALE * (TANH_CUBE * x * x).mul_add(x, x));
                 let inner = TANH_SCALE * (3.0 * TANH_CUBE * x).mul_add(x, 1.0);
                 slope * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner)
             }),
-            Activation::Relu => sixteen_by_sixteen(slope, from, |slope, x| if x > 0.0 { slope } else { 0.0 }),
+            Activation::Relu => each_with(slope, from, |slope, x| if x > 0.0 { slope } else { 0.0 }),
         }
     }
 
@@ -285,7 +287,7 @@ levels! {
 
     /// Back through a softmax: `slopes = shares * (slopes - mean)`, where mean is the sum of shares * slopes.
     fn softmax_slope(slopes: &mut [f32], shares: &[f32], mean: f32) {
-        sixteen_by_sixteen(slopes, shares, |slope, share| share * (slope - mean));
+        each_with(slopes, shares, |slope, share| share * (slope - mean));
     }
 
     /// A row less its mean, divided by its deviation, in place; gives 1 / deviation.

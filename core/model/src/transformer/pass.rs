@@ -479,7 +479,9 @@ impl Sums<'_> {
         for (which, linear) in layer.linears.iter().enumerate() {
             let mut start = 0;
             for part in &linear.parts {
-                if wanted(part.weight) || part.bias.is_some_and(|bias| model.parameters[bias].trained) {
+                if wanted(part.weight)
+                    || part.bias.is_some_and(|bias| model.parameters[bias].trained)
+                {
                     parts.push(PartOfLayer {
                         which,
                         start,
@@ -494,28 +496,37 @@ impl Sums<'_> {
         let mut tasks: Vec<(usize, usize, &mut [f32], &mut [f32])> = Vec::new();
         for part in &mut parts {
             let k = layer.linears[part.which].k;
-            let pieces = part.of_weight.chunks_mut(ROWS * k).zip(part.of_bias.chunks_mut(ROWS));
+            let pieces = part
+                .of_weight
+                .chunks_mut(ROWS * k)
+                .zip(part.of_bias.chunks_mut(ROWS));
             for (piece, (of_weight, of_bias)) in pieces.enumerate() {
                 tasks.push((part.which, part.start + piece * ROWS, of_weight, of_bias));
             }
         }
-        tasks.into_par_iter().for_each(|(which, start, of_weight, of_bias)| {
-            let linear = &layer.linears[which];
-            let mut bench = model.bench();
-            for part in &factors {
-                kernels::gradient_of_weights(
-                    (&part.outputs[which], linear.n),
-                    start..start + of_bias.len(),
-                    (&part.inputs[which], linear.k),
-                    (&mut *of_weight, &mut *of_bias),
-                    model.options.precision,
-                    &mut bench.scratch,
-                );
-            }
-            model.put_back(bench);
-        });
+        tasks
+            .into_par_iter()
+            .for_each(|(which, start, of_weight, of_bias)| {
+                let linear = &layer.linears[which];
+                let mut bench = model.bench();
+                for part in &factors {
+                    kernels::gradient_of_weights(
+                        (&part.outputs[which], linear.n),
+                        start..start + of_bias.len(),
+                        (&part.inputs[which], linear.k),
+                        (&mut *of_weight, &mut *of_bias),
+                        model.options.precision,
+                        &mut bench.scratch,
+                    );
+                }
+                model.put_back(bench);
+            });
         for part in parts {
-            for (adapter, slope) in model.adapters.part(&model.parameters, part.part.weight, &part.of_weight) {
+            for (adapter, slope) in
+                model
+                    .adapters
+                    .part(&model.parameters, part.part.weight, &part.of_weight)
+            {
                 self.slopes[adapter] = Some(slope);
             }
             self.dense(part.part.weight, part.of_weight);

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::network::{Layer, Linear, Network};
-use crate::kernels::{self, Panels, Precision, Scratch};
+use crate::kernels::{self, Base, Panels, Precision, Scratch};
 use crate::parameters::Parameter;
 
 /// One linear layer, ready.
@@ -45,17 +45,13 @@ impl Packed {
     /// `x W^T + b`
     pub fn forward(&self, x: &[f32], out: &mut [f32], scratch: &mut Scratch) {
         let rows = x.len() / self.k;
-        if let Some(bias) = &self.bias {
-            for row in out.chunks_exact_mut(self.n) {
-                row.copy_from_slice(bias);
-            }
-        }
+        let base = self.bias.as_deref().map_or(Base::Zero, Base::Bias);
         kernels::multiply(
             (x, self.k),
             rows,
             &self.forward,
             (out, self.n),
-            self.bias.is_some(),
+            base,
             scratch,
         );
     }
@@ -71,7 +67,7 @@ impl Packed {
             rows,
             backward,
             (out, self.k),
-            add,
+            if add { Base::Out } else { Base::Zero },
             scratch,
         );
     }
