@@ -141,6 +141,36 @@ fn a_project_is_begun_only_where_nothing_is_and_only_under_a_usable_name() {
         assert!(refused(&new(name, &[])).contains(said), "{name}");
     }
     assert!(refused(&new("word", &["--sdk", "."])).contains("not the folder of the SDK"));
+    // A name that is shipped is usable, and warned of.
+    let shadowing = run(
+        &[
+            "plugin",
+            "new",
+            "word_count",
+            "--kind",
+            "filter",
+            "--lang",
+            "c",
+            "--json",
+        ],
+        path,
+    );
+    assert!(shadowing.status.success());
+    let made: Value = serde_json::from_slice(&shadowing.stdout).unwrap();
+    assert_eq!(made["taken_by"], "org.orchestrator.word_count");
+    let warned: Value = serde_json::from_slice(&shadowing.stderr).unwrap();
+    let message = warned["warning"]["message"].as_str().unwrap();
+    assert!(message.contains("a filter that is shipped"), "{message}");
+    let shadowing = run(
+        &["plugin", "new", "mnrl", "--kind", "filter", "--lang", "c"],
+        path,
+    );
+    let said = String::from_utf8_lossy(&shadowing.stderr).into_owned();
+    assert!(
+        shadowing.status.success()
+            && said.contains("warning: `mnrl` is the name of a loss that is shipped"),
+        "{said}"
+    );
     std::fs::create_dir(path.join("here")).unwrap();
     std::fs::write(path.join("here/mine"), "mine").unwrap();
     assert!(refused(&new("here", &["--lang", "c"])).contains("`here` exists"));
@@ -153,6 +183,7 @@ fn a_project_is_begun_only_where_nothing_is_and_only_under_a_usable_name() {
     ))
     .unwrap();
     assert_eq!(made["library"], "a/b/word.so");
+    assert_eq!(made["taken_by"], Value::Null);
     for file in made["files"].as_array().unwrap() {
         assert!(path.join("a/b").join(file.as_str().unwrap()).is_file());
     }
