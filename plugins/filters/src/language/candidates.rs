@@ -7,12 +7,19 @@ use whatlang::Lang;
 /// Languages that are looked for at most, besides English and those wanted.
 const CANDIDATES: usize = 8;
 
-/// Languages in Latin letters, a bit each in [`COMMON`], and their commonest short words in the Universal Declaration of
+/// Languages in Latin letters and their commonest short words in the Universal Declaration of
 /// Human Rights (bench/fixtures/common_words.py).
 static WORDS: &str = include_str!("common_words.txt");
 
-/// The languages of [`WORDS`] in order, and every word with the languages that have it, in the order of the words.
-static COMMON: LazyLock<(Vec<Lang>, Vec<(&str, u64)>)> = LazyLock::new(|| {
+/// [`WORDS`], by word.
+struct Common {
+    /// In the order of the lines: a bit each.
+    languages: Vec<Lang>,
+    /// Every word in order, with the bits of the languages that have it.
+    words: Vec<(&'static str, u64)>,
+}
+
+static COMMON: LazyLock<Common> = LazyLock::new(|| {
     let (mut languages, mut words) = (Vec::new(), Vec::new());
     for line in WORDS.lines() {
         let mut parts = line.split(' ');
@@ -28,13 +35,13 @@ static COMMON: LazyLock<(Vec<Lang>, Vec<(&str, u64)>)> = LazyLock::new(|| {
         kept.1 |= if same { word.1 } else { 0 };
         same
     });
-    (languages, words)
+    Common { languages, words }
 });
 
 /// The languages most of whose common words `text` has, with English and those wanted, so that none of them is passed over
 /// for want of a word; none at all if the text has next to no word of any language.
 pub fn candidates(text: &str, wanted: &[Lang]) -> Vec<Lang> {
-    let (languages, words) = &*COMMON;
+    let Common { languages, words } = &*COMMON;
     let mut found = vec![0u32; languages.len()];
     let lower = text.to_lowercase();
     for word in lower.split(|letter: char| !letter.is_alphabetic()) {
@@ -68,16 +75,16 @@ mod tests {
 
     #[test]
     fn every_language_in_latin_letters_has_its_line_of_words() {
-        let (languages, words) = &*COMMON;
+        let Common { languages, words } = &*COMMON;
         let mut known = languages.clone();
         let mut expected = whatlang::Script::Latin.langs().to_vec();
         known.sort_unstable_by_key(|one| one.code());
         expected.sort_unstable_by_key(|one| one.code());
         assert_eq!(known, expected);
         assert!(words.is_sorted_by(|one, other| one.0 < other.0));
-        for bit in 0..languages.len() {
+        for (bit, language) in languages.iter().enumerate() {
             let theirs = words.iter().filter(|(_, bits)| bits >> bit & 1 == 1);
-            assert!(theirs.count() >= 10, "{}", languages[bit]);
+            assert!(theirs.count() >= 10, "{language}");
         }
     }
 
