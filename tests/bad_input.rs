@@ -198,6 +198,79 @@ fn each_is_told_where_and_what_to_do() {
     }
 }
 
+/// Settings that their schemas take and their plugins do not: (what to replace, by what, what the error says).
+const REFUSED: &[(&str, &str, &[&str])] = &[
+    (
+        "    - explicit_negative\n",
+        "    - explicit_negative\n    - metadata:\n        where: \"year <\"\n",
+        &[
+            "`metadata` refuses its settings",
+            "x.yaml:",
+            "where: \"year <\"",
+            "plugin show org.orchestrator.metadata",
+        ],
+    ),
+    (
+        "hard_negative: { per_anchor: 3 }",
+        "hard_negative: { per_anchor: 3, top_k: 5, range_min: 9 }",
+        &["must be below top_k, which is 5", "x.yaml:", "^"],
+    ),
+    (
+        "    - retracted\n",
+        "    - retracted\n    - pattern: { drop: [\"(a\"] }\n",
+        &["`(a` is not a regular expression", "x.yaml:", "^"],
+    ),
+    (
+        "mnrl: { weight: 0.6 }",
+        "mnrl: { weight: 0.6, scale: 20, temperature: 0.05 }",
+        &[
+            "is the inverse of `scale`: give one of them",
+            "x.yaml:",
+            "^",
+        ],
+    ),
+];
+
+#[test]
+fn settings_that_only_the_plugin_can_refuse_are_told_before_anything_is_written() {
+    let mut every = small_experiment();
+    for (from, to, said) in REFUSED {
+        let text = small_experiment();
+        assert!(text.contains(from), "{from}");
+        every = every.replacen(from, to, 1);
+        let folder = experiment(&text.replacen(from, to, 1));
+        for command in [
+            &["check", "x.yaml"][..],
+            &["run", "x.yaml", "--run-dir", "r"],
+        ] {
+            let shown = fail(command, folder.path(), 2);
+            for part in *said {
+                assert!(shown.contains(part), "{to}: {part} is not in\n{shown}");
+            }
+        }
+        assert!(!folder.path().join("r").exists(), "{to}");
+    }
+    // All at once, each at its line; a plugin in a process of its own too.
+    let every = every.replace("pattern: {", "pattern: { isolation: process,");
+    let folder = experiment(&every);
+    let shown = fail(&["check", "x.yaml", "--json"], folder.path(), 2);
+    let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let lines: Vec<u64> = value["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["location"]["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines.len(), REFUSED.len(), "{shown}");
+    for (line, mark) in lines
+        .iter()
+        .zip(["year <", "range_min", "(a", "temperature"])
+    {
+        let text = every.lines().nth(*line as usize - 1).unwrap();
+        assert!(text.contains(mark), "{line}: {text}");
+    }
+}
+
 #[test]
 fn all_errors_of_a_file_are_told_at_once() {
     let text = small_experiment()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use orchestrator_plugin_host::{ChatEndpoint, Error, Role, Services};
+use orchestrator_plugin_host::{ChatEndpoint, Error, Kind, Role, Services};
 use serde_json::{Value, json};
 
 use crate::{anchors, augment, augmenter, detail, host, negative, positive, texts};
@@ -222,13 +222,14 @@ fn a_run_in_which_every_request_fails_ends_with_the_first_reason() {
 fn a_prompt_without_the_text_and_a_host_without_an_endpoint_are_errors() {
     let (_copies, host) = host();
     let settings = json!({ "model": "m", "prompt": "Contradict it." });
-    let instance = augmenter(&host, "contradict_llm", &settings);
-    let chat = Scripted::new(&[Ok("x")]);
+    for name in ["contradict_llm", "paraphrase_llm"] {
+        let plugin = host.find(Kind::Augmenter, name).unwrap();
+        let Err(Error::Config { pointer, .. }) = plugin.create(name, &settings, 0) else {
+            panic!("a prompt without {{text}}");
+        };
+        assert_eq!(pointer, "/prompt");
+    }
     let given = anchors(&["A."]);
-    let Err(Error::Config { pointer, .. }) = augment(&instance, 0, lent(&chat), &given) else {
-        panic!("a prompt without {{text}}");
-    };
-    assert_eq!(pointer, "/prompt");
     let instance = augmenter(&host, "contradict_llm", &json!({ "model": "m" }));
     assert!(augment(&instance, 0, Services::default(), &given).is_err());
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use orchestrator_plugin_host::Table;
 use serde_json::{Value, json};
 
+use crate::languages::declarations;
 use crate::lent::{Filters, Numbers, Row, World, builtin, held_out, negative, positive, samples};
 
 const SAMPLES: usize = 100_000;
@@ -38,6 +39,12 @@ fn varied(edits: usize, numbered: bool) -> Table {
     samples(&rows)
 }
 
+/// Texts of about 1,500 letters in one language, the same over and over.
+fn in_language(code: &str) -> Table {
+    let [_, long] = &declarations()[code];
+    samples(&vec![positive(1, long); SAMPLES])
+}
+
 /// Seconds this thread has been running, where the system tells: others may share the machine.
 fn on_cpu() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
@@ -60,8 +67,9 @@ fn rates_at_100_000_samples() {
         ..World::default()
     };
     let (few, many, numbered) = (varied(3, false), varied(24, false), varied(3, true));
+    let [german, french, vietnamese, russian] = ["deu", "fra", "vie", "rus"].map(in_language);
     let by_model = json!({ "witness": "none" });
-    let cases: [(&str, Value, &str, &Table); 13] = [
+    let cases: [(&str, Value, &str, &Table); 17] = [
         ("word_count", json!({}), "", &few),
         ("retracted", json!({}), "", &few),
         (
@@ -87,6 +95,15 @@ fn rates_at_100_000_samples() {
             "English, German wanted",
             &few,
         ),
+        ("language", json!({}), "German, English wanted", &german),
+        ("language", json!({}), "French, English wanted", &french),
+        (
+            "language",
+            json!({}),
+            "Vietnamese, English wanted",
+            &vietnamese,
+        ),
+        ("language", json!({}), "Russian, English wanted", &russian),
         (
             "false_negative",
             json!({}),

@@ -167,6 +167,20 @@ fn placed(
     error.into_diagnostics()
 }
 
+/// Makes each plugin once: every setting that one refuses is told at its line, before anything is written.
+fn try_settings(
+    source: &Source,
+    experiment: &orchestrator_config::Experiment,
+    host: &Host,
+) -> Result<(), Diagnostics> {
+    orchestrator_engine::try_settings(experiment, host).or_else(|refused| {
+        let told = refused
+            .into_iter()
+            .flat_map(|error| placed(error, source, experiment).all().to_vec());
+        Diagnostics::fail_if_any(told.collect())
+    })
+}
+
 fn begin(
     path: &Path,
     set: &[String],
@@ -185,6 +199,7 @@ fn begin(
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
+    try_settings(&source, &experiment, &host)?;
     let (plan, inputs) = orchestrator_engine::compile(&experiment, &host)
         .map_err(|error| placed(error, &source, &experiment))?;
     let folder = run_dir.unwrap_or_else(|| Path::new("runs").join(plan.folder_name()));
@@ -315,6 +330,7 @@ fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
+    try_settings(&source, &experiment, &host)?;
     let (plan, _) = orchestrator_engine::compile(&experiment, &host)
         .map_err(|error| placed(error, &source, &experiment))?;
     if json {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::Error;
-use orchestrator_plugin_host::{self as plugins, Host, PluginInfo};
+use orchestrator_plugin_host::{self as plugins, Host, PluginInfo, SearchPath};
 use orchestrator_testkit::{self as testkit, Check, template};
 use serde_json::{Value, json};
 
 use crate::args::{Language, PluginCommand, PluginKind};
-use crate::commands::{Scratch, internal, load_host, search_path};
+use crate::commands::{Scratch, executable_folder, internal, load_host, search_path};
 use crate::{catalogue, show};
 
 pub fn run(command: PluginCommand, json: bool) -> Result<(), Diagnostics> {
@@ -121,6 +121,19 @@ fn checkout(sdk: Option<&Path>) -> Result<PathBuf, Diagnostics> {
         .ok_or_else(|| lacking("no SDK is near".to_owned()).into())
 }
 
+/// The plugin of that name that is shipped with this program, one of `kind` before others.
+fn shipped(name: &str, kind: plugins::Kind) -> Result<Option<PluginInfo>, Diagnostics> {
+    let scratch = Scratch::new();
+    let host = Host::load(&SearchPath {
+        beside_executable: Some(executable_folder()?),
+        copies: scratch.0.clone(),
+        ..SearchPath::default()
+    })
+    .map_err(of_host)?;
+    let of_name = host.plugins().filter(|info| info.short() == name);
+    Ok(of_name.min_by_key(|info| info.kind != kind).cloned())
+}
+
 fn new(
     name: &str,
     kind: PluginKind,
@@ -159,6 +172,10 @@ fn new(
         template::Language::Rust => checkout(sdk)?,
         _ => PathBuf::new(),
     };
+    let taken = shipped(name, kind)?;
+    if let Some(shipped) = &taken {
+        show::name_is_taken(name, kind, shipped, json);
+    }
     let files = template::project(name, kind, language, &checkout);
     for (path, text) in &files {
         let path = folder.join(path);
@@ -182,6 +199,7 @@ fn new(
     if json {
         let value = json!({
             "folder": folder, "files": paths, "build": build, "test": test, "library": folder.join(library),
+            "taken_by": taken.map(|shipped| shipped.id),
         });
         show::out(&format!("{value}\n"));
         return Ok(());

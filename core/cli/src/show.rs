@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orchestrator_diagnostics::Diagnostics;
 use orchestrator_engine::{Event, Outcome};
+use orchestrator_plugin_host::{Kind, PluginInfo};
 
 /// Writes to standard output; whoever closed it early does not want the rest.
 pub fn out(text: &str) {
@@ -36,6 +37,40 @@ pub fn errors(diagnostics: &Diagnostics, json: bool) {
     }
 }
 
+/// A new plugin, `kind`, is called as one that is shipped.
+pub fn name_is_taken(name: &str, kind: Kind, shipped: &PluginInfo, json: bool) {
+    let (id, of) = (&shipped.id, shipped.kind.name());
+    let message = format!("`{name}` is the name of a {of} that is shipped, `{id}`");
+    let help = if shipped.kind == kind {
+        format!(
+            "choose another name, or experiments must say which they mean: {id} or org.example.{name}"
+        )
+    } else {
+        format!(
+            "experiments tell a {} from a {of} by its place; people may not",
+            kind.name()
+        )
+    };
+    if json {
+        let value =
+            serde_json::json!({ "warning": { "message": message, "id": id, "help": help } });
+        err(&format!("{value}\n"));
+        return;
+    }
+    let (yellow, bold, off) = warning_colors();
+    err(&format!(
+        "{yellow}warning{off}: {bold}{message}{off}\n  = help: {help}\n"
+    ));
+}
+
+fn warning_colors() -> (&'static str, &'static str, &'static str) {
+    if color() {
+        ("\x1b[1;33m", "\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    }
+}
+
 /// A library that is loaded as it is, by whoever last built it.
 pub fn under_development(library: &Path, sha256: &str, lock: &Path, json: bool) {
     if json {
@@ -47,11 +82,7 @@ pub fn under_development(library: &Path, sha256: &str, lock: &Path, json: bool) 
         err(&format!("{value}\n"));
         return;
     }
-    let (yellow, bold, off) = if color() {
-        ("\x1b[1;33m", "\x1b[1m", "\x1b[0m")
-    } else {
-        ("", "", "")
-    };
+    let (yellow, bold, off) = warning_colors();
     err(&format!(
         "{yellow}warning{off}: {bold}`{}` is under development: loaded as it is now, pinned by nobody{off}\n  = its SHA-256 is \
          {sha256}\n  = help: when it is done: orchestrator plugin trust {0} --lock {1}\n",

@@ -16,6 +16,7 @@ use orchestrator_train::{AdamW, Checkpoint, CheckpointError};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+use crate::instances;
 use crate::lent::{Fixed, Lent};
 use crate::making::{self};
 use crate::mining::Occasion;
@@ -118,14 +119,7 @@ impl Driver<'_> {
     }
 
     pub(crate) fn create(&self, kind: Kind, step: &PluginStep) -> Result<Instance, Error> {
-        let plugin = self
-            .host
-            .find(kind, &step.plugin)
-            .ok_or_else(|| Error::Changed(format!("the plugin `{}` is not there", step.plugin)))?;
-        let seed = seed(self.experiment.seed, &step.name, &[]);
-        let isolation = self.experiment.isolation.get(&step.name);
-        let isolation = isolation.copied().unwrap_or_default();
-        Ok(plugin.create_in(isolation, &step.name, &step.settings, seed)?)
+        instances::create(self.experiment, self.host, kind, step)
     }
 
     pub(crate) fn go(&mut self) -> Result<(u64, String), Error> {

@@ -8,6 +8,7 @@ mod driver;
 mod epochs;
 mod error;
 mod evaluating;
+mod instances;
 mod lent;
 mod making;
 mod mining;
@@ -21,6 +22,7 @@ pub mod topics;
 mod training;
 
 pub use error::Error;
+pub use instances::try_settings;
 pub use plan::{Inputs, Origin, Plan, PluginUsed, compile};
 pub use progress::{Event, Observer};
 pub use run::{Outcome, Run};

@@ -2,7 +2,7 @@
 
 use orchestrator_plugin::{Augmenter, Call, Config, Result, Role, Samples, Sink, abi};
 
-use crate::rewriting::Rewriting;
+use crate::rewriting::{Rewriting, check_prompt};
 
 /// Contradictions of positives by a language model: any endpoint that speaks OpenAI's chat protocol.
 ///
@@ -13,6 +13,7 @@ use crate::rewriting::Rewriting;
 ///
 /// Negatives with label 0. A negative is passed over: the opposite of what does not support a claim may support it.
 #[derive(Config)]
+#[config(check = |all: &Self| check_prompt(&all.prompt))]
 pub struct ContradictLlm {
     /// Name of the model, as the endpoint knows it.
     model: String,

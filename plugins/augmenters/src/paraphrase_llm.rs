@@ -2,7 +2,7 @@
 
 use orchestrator_plugin::{Augmenter, Call, Config, Result, Role, Samples, Sink, abi};
 
-use crate::rewriting::Rewriting;
+use crate::rewriting::{Rewriting, check_prompt};
 
 /// Paraphrases of positives by a language model: any endpoint that speaks OpenAI's chat protocol.
 ///
@@ -13,6 +13,7 @@ use crate::rewriting::Rewriting;
 ///
 /// Positives with their parent's label. A negative is passed over.
 #[derive(Config)]
+#[config(check = |all: &Self| check_prompt(&all.prompt))]
 pub struct ParaphraseLlm {
     /// Name of the model, as the endpoint knows it.
     model: String,

@@ -23,6 +23,17 @@ pub struct Rewriting<'s> {
     pub weight: f32,
 }
 
+/// Refuses a prompt without a place for the text.
+pub fn check_prompt(prompt: &str) -> Result<()> {
+    if prompt.contains("{text}") {
+        return Ok(());
+    }
+    Err(Error::config(
+        "/prompt",
+        "has no {text}: the model would not see the text it is to rewrite",
+    ))
+}
+
 impl Rewriting<'_> {
     /// Asks for every positive and takes what is good.
     pub fn augment(
@@ -31,12 +42,6 @@ impl Rewriting<'_> {
         call: &Call<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
-        if !self.prompt.contains("{text}") {
-            return Err(Error::config(
-                "/prompt",
-                "has no {text}: the model would not see the text it is to rewrite",
-            ));
-        }
         let chat = call.chat()?;
         let positives = Positives::of(samples);
         let (given, passed_over): (Vec<Sample<'_>>, Vec<Sample<'_>>) = samples

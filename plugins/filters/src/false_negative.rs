@@ -18,6 +18,7 @@ use crate::scoring;
 /// A negative that an augmenter made by changing a few characters or words of a text (`char_noise`, `keyword_edit`,
 /// `contradict_rules`) is near its anchor on purpose, and this filter drops most of them: name such sources in `spare`.
 #[derive(Config)]
+#[config(check = Self::check)]
 pub struct FalseNegative {
     /// Which model measures: `current` (the one being trained), `initial` (before training), `bm25`, or a name under
     /// `models:`.
@@ -113,6 +114,19 @@ fn best_positives(
     Ok(best)
 }
 
+impl FalseNegative {
+    fn check(&self) -> Result<()> {
+        let margin = self.margin.as_ref().unwrap_or(&MARGIN);
+        if margin.relative.is_none() && margin.absolute.is_none() && self.max_score.is_none() {
+            return Err(Error::config(
+                "/margin",
+                "with an empty margin, give `max_score`",
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl Filter for FalseNegative {
     const SERVICES: &'static [&'static str] = &[
         abi::service::CORPUS,
@@ -122,13 +136,6 @@ impl Filter for FalseNegative {
     ];
 
     fn prepare(&mut self, call: &Call<'_>) -> Result<()> {
-        let margin = self.margin.as_ref().unwrap_or(&MARGIN);
-        if margin.relative.is_none() && margin.absolute.is_none() && self.max_score.is_none() {
-            return Err(Error::config(
-                "/margin",
-                "with an empty margin, give `max_score`",
-            ));
-        }
         scoring::check(call, &self.model)
     }
 

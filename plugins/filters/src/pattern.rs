@@ -10,6 +10,7 @@ use regex::{Regex, RegexBuilder};
 /// in linear time. They match anywhere in the text as it is; `^` and `$` stand for its ends, `(?m)` makes them those
 /// of its lines.
 #[derive(Config)]
+#[config(check = Self::check)]
 pub struct Pattern {
     /// Regular expressions: a text that matches one goes.
     #[config(default = Vec::new())]
@@ -23,6 +24,13 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    fn check(&self) -> Result<()> {
+        if self.drop.is_empty() && self.keep.is_empty() {
+            return Err(Error::config("", "neither `drop` nor `keep` has a pattern"));
+        }
+        self.expressions().map(|_| ())
+    }
+
     fn compile(&self, key: &str, patterns: &[String]) -> Result<Vec<Regex>> {
         let one = |(place, pattern): (usize, &String)| {
             RegexBuilder::new(pattern)
@@ -62,13 +70,6 @@ fn verdict(sample: &Sample<'_>, drop: &[Regex], keep: &[Regex]) -> Verdict {
 }
 
 impl Filter for Pattern {
-    fn prepare(&mut self, _: &Call<'_>) -> Result<()> {
-        if self.drop.is_empty() && self.keep.is_empty() {
-            return Err(Error::config("", "neither `drop` nor `keep` has a pattern"));
-        }
-        self.expressions().map(|_| ())
-    }
-
     fn judge_all(&self, samples: &Samples<'_>, call: &Call<'_>) -> Result<Vec<Verdict>> {
         let (drop, keep) = self.expressions()?;
         samples

@@ -10,6 +10,7 @@ use crate::scoring;
 ///
 /// The similarity is what `model` gives for (anchor, text); it is the verdict's score.
 #[derive(Config)]
+#[config(check = Self::check)]
 pub struct SimilarityRange {
     /// Which model measures: `current` (the one being trained), `initial` (before training), `bm25`, or a name under
     /// `models:`.
@@ -24,20 +25,23 @@ pub struct SimilarityRange {
     role: String,
 }
 
+impl SimilarityRange {
+    fn check(&self) -> Result<()> {
+        match (self.min, self.max) {
+            (None, None) => Err(Error::config("", "neither `min` nor `max` is given")),
+            (Some(min), Some(max)) if min > max => Err(Error::config(
+                "/min",
+                format!("{min} is more than `max`, {max}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Filter for SimilarityRange {
     const SERVICES: &'static [&'static str] = &[abi::service::SCORER];
 
     fn prepare(&mut self, call: &Call<'_>) -> Result<()> {
-        match (self.min, self.max) {
-            (None, None) => return Err(Error::config("", "neither `min` nor `max` is given")),
-            (Some(min), Some(max)) if min > max => {
-                return Err(Error::config(
-                    "/min",
-                    format!("{min} is more than `max`, {max}"),
-                ));
-            }
-            _ => {}
-        }
         scoring::check(call, &self.model)
     }
 

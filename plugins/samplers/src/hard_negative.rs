@@ -18,6 +18,7 @@ use crate::known_positives::{Admission, Documents};
 /// holds enough; sentence-transformers looks at as many more as the anchor with most positives has. Label 0, weight 1;
 /// the score is the cosine.
 #[derive(Config)]
+#[config(check = Self::check)]
 pub struct HardNegative {
     /// How many of the nearest documents are looked at, known positives not counted.
     #[config(default = 50, min = 1)]
@@ -89,6 +90,24 @@ struct Near {
     rank: usize,
 }
 
+impl HardNegative {
+    fn check(&self) -> Result<()> {
+        if self.range_min >= self.top_k {
+            return Err(Error::config(
+                "/range_min",
+                format!("must be below top_k, which is {}", self.top_k),
+            ));
+        }
+        match (self.min_score, self.max_score) {
+            (Some(min), Some(max)) if min > max => Err(Error::config(
+                "/min_score",
+                format!("must be at most max_score, which is {max}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Sampler for HardNegative {
     const SERVICES: &'static [&'static str] = &[
         abi::service::CORPUS,
@@ -97,20 +116,6 @@ impl Sampler for HardNegative {
     ];
 
     fn propose(&self, anchors: &Anchors<'_>, call: &Call<'_>, sink: &mut Sink<'_>) -> Result<()> {
-        if self.range_min >= self.top_k {
-            return Err(Error::config(
-                "/range_min",
-                format!("must be below top_k, which is {}", self.top_k),
-            ));
-        }
-        if let (Some(min), Some(max)) = (self.min_score, self.max_score)
-            && min > max
-        {
-            return Err(Error::config(
-                "/min_score",
-                format!("must be at most max_score, which is {max}"),
-            ));
-        }
         let (judgements, search) = (call.judgements()?, call.search()?);
         let documents = Documents::of(call.corpus()?);
         let all: Vec<_> = anchors.iter().collect();

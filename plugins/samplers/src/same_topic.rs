@@ -19,6 +19,7 @@ use crate::shingles::Shingles;
 /// documents judged for the anchor, whatever the judgement, and near-duplicates of its positives. Of the `top_k` nearest
 /// that are left, within the bounds, an anchor gets `per_anchor`. Label 0, weight 1; the score is the likeness.
 #[derive(Config)]
+#[config(check = Self::check)]
 pub struct SameTopic {
     /// What likeness is: `topic`, of topic mixtures; `embedding`, of embeddings by the current model.
     #[config(default = "topic", one_of = ["topic", "embedding"])]
@@ -149,7 +150,6 @@ impl Sampler for SameTopic {
     const SERVICES: &'static [&'static str] = &[abi::service::CORPUS, abi::service::JUDGEMENTS];
 
     fn propose(&self, anchors: &Anchors<'_>, call: &Call<'_>, sink: &mut Sink<'_>) -> Result<()> {
-        self.check()?;
         let documents = Documents::of(call.corpus()?);
         let space = match self.by.as_str() {
             "embedding" => Space::Embeddings(call.embedder()?),

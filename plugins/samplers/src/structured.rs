@@ -14,6 +14,7 @@ use crate::known_positives::{Admission, Documents};
 /// one: Table 1, Tab. 2, Figure 3, Fig. 4a. One of each document, drawn by the seed, the nearest documents first. Label 0,
 /// weight 1.
 #[derive(Config)]
+#[config(check = Self::check)]
 pub struct Structured {
     /// How many an anchor gets at most.
     #[config(default = 3, min = 1)]
@@ -43,6 +44,10 @@ pub struct Templates {
 }
 
 impl Structured {
+    fn check(&self) -> Result<()> {
+        self.templates().map(|_| ())
+    }
+
     /// The templates, of a table and of a figure.
     fn templates(&self) -> Result<[&str; 2]> {
         let [table, figure] = match &self.templates {

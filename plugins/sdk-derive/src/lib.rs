@@ -13,6 +13,9 @@ use syn::spanned::Spanned as _;
 /// `min`, `max`, `above`, `below` bound a number (the latter two exclude the bound); `one_of = ["a", "b"]` lists the
 /// values a string may take; `file` says that a string names a file, which the host reads and lends
 /// (`orchestrator_plugin::Call::file`).
+///
+/// `#[config(check = FUNCTION)]` on the struct gives a function of `&Self`, with an `orchestrator_plugin::Result<()>`, that is
+/// called once all settings are read: for those that contradict each other. What it refuses is told before a run begins.
 #[proc_macro_derive(Config, attributes(config))]
 pub fn derive_config(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
@@ -52,6 +55,9 @@ fn expand(input: &syn::DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
     } else {
         quote!(Self { #(#reads),* })
     };
+    let checked = check(&input.attrs)?
+        .map(|check| quote!(let () = (#check)(&read)?;))
+        .unwrap_or_default();
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     Ok(quote! {
         impl #impl_generics ::orchestrator_plugin::Config for #name #type_generics #where_clause {
@@ -63,10 +69,30 @@ fn expand(input: &syn::DeriveInput) -> syn::Result<proc_macro2::TokenStream> {
                 settings: &::orchestrator_plugin::config::Settings,
             ) -> ::std::result::Result<Self, ::orchestrator_plugin::Error> {
                 let _ = settings;
-                ::std::result::Result::Ok(#build)
+                let read = #build;
+                #checked
+                ::std::result::Result::Ok(read)
             }
         }
     })
+}
+
+/// What `#[config(check = FUNCTION)]` of a struct gives.
+fn check(attributes: &[syn::Attribute]) -> syn::Result<Option<syn::Expr>> {
+    let mut found = None;
+    for attribute in attributes
+        .iter()
+        .filter(|one| one.path().is_ident("config"))
+    {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("check") {
+                return Err(meta.error("known here: check"));
+            }
+            found = Some(meta.value()?.parse()?);
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
 fn expand_field(

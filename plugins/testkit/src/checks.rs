@@ -16,13 +16,18 @@ use crate::step::Step;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Finding {
     Failed(String),
+    /// It refuses its settings, whatever it is asked.
+    Refused(String),
     /// It could not be asked.
     Skipped(String),
 }
 
 impl From<Error> for Finding {
     fn from(error: Error) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            Error::Config { .. } => Self::Refused(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -173,9 +178,9 @@ impl Subject {
             .into_iter()
             .find(|name| !self.files.contains_key(name));
         if let Some(name) = unread {
-            return failed(format!(
+            return Err(Finding::Refused(format!(
                 "its settings name the file `{name}`, which cannot be read from here"
-            ));
+            )));
         }
         if check == Check::Create {
             return self.creation();

@@ -1,5 +1,6 @@
 //! Checks in child processes: a plugin that crashes or hangs is a finding, and not the end of who asks.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -52,6 +53,7 @@ enum Answer {
     Plugins(Vec<PluginInfo>),
     Passed,
     Failed(String),
+    Refused(String),
     Skipped(String),
 }
 
@@ -74,6 +76,7 @@ pub fn answer(question: &str, answer: &Path) -> std::io::Result<()> {
                         match subject.run(check, Duration::from_millis(limit)) {
                             Ok(()) => Answer::Passed,
                             Err(Finding::Failed(why)) => Answer::Failed(why),
+                            Err(Finding::Refused(why)) => Answer::Refused(why),
                             Err(Finding::Skipped(why)) => Answer::Skipped(why),
                         }
                     }
@@ -110,7 +113,7 @@ pub fn look(
                 None => Ok(infos),
             }
         }
-        Answer::Failed(why) | Answer::Skipped(why) => Err(why),
+        Answer::Failed(why) | Answer::Refused(why) | Answer::Skipped(why) => Err(why),
         Answer::Passed => Err("the child answered another question".to_owned()),
     }
 }
@@ -150,25 +153,57 @@ pub fn check(library: &Path, options: &Options, start: &Start<'_>) -> Report {
         .flat_map(|info| Check::ALL.map(|check| (info, check)))
         .filter(|(info, check)| check.is_for(info.kind) && !options.skip.contains(check))
         .collect();
+    let answers = in_parallel(&questions, |(info, check)| {
+        let began = Instant::now();
+        let limit = options.timeout.as_millis() as u64;
+        let question = Question {
+            library: library.to_owned(),
+            check: Some((info.id.clone(), *check, options.settings.clone(), limit)),
+        };
+        let answer = ask(&question, options.timeout, start);
+        (answer, began.elapsed().as_secs_f64())
+    });
+    // Where a plugin refuses its settings, by plugin: told once, under `create` if that was asked.
+    let mut refused: BTreeMap<&str, (Check, String)> = BTreeMap::new();
+    for ((info, check), (answer, _)) in questions.iter().zip(&answers) {
+        if let Answer::Refused(why) = answer {
+            refused
+                .entry(&info.id)
+                .or_insert_with(|| (*check, why.clone()));
+        }
+    }
+    let asked = questions.iter().zip(answers);
     report
         .asked
-        .extend(in_parallel(&questions, |(info, check)| {
-            let began = Instant::now();
-            let limit = options.timeout.as_millis() as u64;
-            let question = Question {
-                library: library.to_owned(),
-                check: Some((info.id.clone(), *check, options.settings.clone(), limit)),
+        .extend(asked.map(|((info, check), (answer, seconds))| {
+            let told_under = |first: Check| {
+                let create = questions
+                    .iter()
+                    .any(|(one, check)| one.id == info.id && *check == Check::Create);
+                if create { Check::Create } else { first }
             };
-            let outcome = match ask(&question, options.timeout, start) {
-                Answer::Passed | Answer::Plugins(_) => Outcome::Passed,
-                Answer::Failed(why) => Outcome::Failed(why),
-                Answer::Skipped(why) => Outcome::Skipped(why),
+            let outcome = match (answer, refused.get(info.id.as_str())) {
+                (Answer::Passed | Answer::Plugins(_) | Answer::Refused(_), Some((first, why)))
+                    if *check == told_under(*first) =>
+                {
+                    Outcome::Failed(match first {
+                        Check::Create => why.clone(),
+                        other => format!("{why} (asked in `{}`)", other.name()),
+                    })
+                }
+                (Answer::Refused(_), first) => {
+                    let under = first.map_or(Check::Create, |(first, _)| told_under(*first));
+                    Outcome::Skipped(format!("it refuses its settings: see `{}`", under.name()))
+                }
+                (Answer::Passed | Answer::Plugins(_), _) => Outcome::Passed,
+                (Answer::Failed(why), _) => Outcome::Failed(why),
+                (Answer::Skipped(why), _) => Outcome::Skipped(why),
             };
             Asked {
                 plugin: Some(info.id.clone()),
                 check: *check,
                 outcome,
-                seconds: began.elapsed().as_secs_f64(),
+                seconds,
             }
         }));
     report

@@ -318,34 +318,40 @@ pub(crate) fn multiply(
                     );
                 }
                 let columns = width.min(n - column);
-                for (i, tile) in tile.chunks_exact(width).enumerate() {
-                    let to = &mut out[(row + i) * ldo + column..][..columns];
-                    let before;
-                    let base = match base {
+                if word == Word::Int8 {
+                    let bias = match base {
                         Base::Zero => &[][..],
                         Base::Bias(bias) => &bias[column..column + columns],
                         Base::Out => {
-                            before = to.to_vec();
-                            &before
+                            unreachable!("products of bytes are of encoding, which adds nothing up")
                         }
                     };
-                    if word == Word::Int8 {
-                        let of_columns = (
-                            &right.scales[column..][..columns],
-                            &right.sums[column..][..columns],
-                        );
-                        super::from_bytes(
-                            to,
-                            base,
-                            tile,
-                            scratch.scales[row + i],
-                            of_columns.0,
-                            of_columns.1,
-                        );
-                        continue;
-                    }
+                    let (scales, sums) = (
+                        &right.scales[column..][..columns],
+                        &right.sums[column..][..columns],
+                    );
+                    let to = &mut out[row * ldo + column..][..(rows - 1) * ldo + columns];
+                    super::from_bytes(
+                        to,
+                        ldo,
+                        bias,
+                        tile,
+                        width,
+                        &scratch.scales[row..row + rows],
+                        scales,
+                        sums,
+                    );
+                    continue;
+                }
+                for (i, tile) in tile.chunks_exact(width).enumerate() {
+                    let to = &mut out[(row + i) * ldo + column..][..columns];
                     for (place, (to, sum)) in to.iter_mut().zip(tile).enumerate() {
-                        *to = base.get(place).copied().unwrap_or(0.0) + f32::from_bits(*sum);
+                        let before = match base {
+                            Base::Zero => 0.0,
+                            Base::Bias(bias) => bias[column + place],
+                            Base::Out => *to,
+                        };
+                        *to = before + f32::from_bits(*sum);
                     }
                 }
             }
@@ -696,12 +702,18 @@ mod tests {
                     let panels =
                         Panels::pack(n, k, precision, level, |step, column| w[column * k + step]);
                     let mut out = vec![0.5; m * (n + 3)];
+                    let half = vec![0.5; n];
+                    let base = if precision == Precision::Int8 {
+                        Base::Bias(&half)
+                    } else {
+                        Base::Out
+                    };
                     multiply(
                         (&a, k),
                         m,
                         &panels,
                         (&mut out, n + 3),
-                        Base::Out,
+                        base,
                         &mut Scratch::default(),
                     );
                     for i in 0..m {

@@ -7,14 +7,18 @@ use super::Level;
 macro_rules! levels {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
         $(#[$doc])*
+        #[allow(clippy::too_many_arguments)] // They are numbers and slices of one loop.
         pub(crate) fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
             fn body($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
             fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
             fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
             match Level::best() {
                 // SAFETY: `best` is a level that this processor has.
@@ -212,16 +216,24 @@ levels! {
         }
     }
 
-    /// From sums of bytes to numbers: `out = base + (sum - 128 * of_column) * scale * scale_of_column`; left bytes are 128 more
-    /// than what they stand for. Without a base it is zero.
-    fn from_bytes(out: &mut [f32], base: &[f32], tile: &[u32], scale: f32, scales: &[f32], sums: &[i32]) {
-        let values = tile.iter().zip(scales.iter().zip(sums)).map(|(sum, (of_column, offset))| {
-            (sum.cast_signed() - 128 * offset) as f32 * (scale * of_column)
-        });
-        if base.is_empty() {
-            for (to, value) in out.iter_mut().zip(values) { *to = value; }
-        } else {
-            for ((to, base), value) in out.iter_mut().zip(base).zip(values) { *to = base + value; }
+    /// From a tile's sums of bytes to numbers: `out = bias + (sum - 128 * sum_of_column) * scale_of_row * scale_of_column`; left
+    /// bytes are 128 more than what they stand for. Without a bias it is zero. Rows of `out` lie `ldo` values apart, those of
+    /// the tile `width` words.
+    fn from_bytes(
+        out: &mut [f32], ldo: usize, bias: &[f32], tile: &[u32], width: usize, scales_of_rows: &[f32], scales: &[f32],
+        sums: &[i32],
+    ) {
+        let n = scales.len();
+        for ((out, tile), scale) in out.chunks_mut(ldo).zip(tile.chunks_exact(width)).zip(scales_of_rows) {
+            let out = &mut out[..n];
+            let values = tile.iter().zip(scales.iter().zip(sums)).map(|(sum, (of_column, offset))| {
+                (sum.cast_signed() - 128 * offset) as f32 * (scale * of_column)
+            });
+            if bias.is_empty() {
+                for (to, value) in out.iter_mut().zip(values) { *to = value; }
+            } else {
+                for ((to, bias), value) in out.iter_mut().zip(bias).zip(values) { *to = bias + value; }
+            }
         }
     }
 

@@ -79,6 +79,7 @@ pub struct Transformer {
     root: String,
     rotary: Option<[Rotary; 2]>,
     ready: OnceLock<Ready>,
+    trainable: OnceLock<Ready>,
     room: Room,
     benches: Mutex<Vec<Bench>>,
 }
@@ -139,6 +140,7 @@ impl Transformer {
             root,
             rotary,
             ready: OnceLock::new(),
+            trainable: OnceLock::new(),
             room: Room::default(),
             benches: Mutex::new(Vec::new()),
         };
@@ -204,6 +206,7 @@ impl Transformer {
     /// The same, to be changed: their values, nothing else.
     pub fn parameters_mut(&mut self) -> &mut [Parameter] {
         self.ready = OnceLock::new();
+        self.trainable = OnceLock::new();
         &mut self.parameters
     }
 
@@ -309,6 +312,21 @@ impl Transformer {
                 &self.parameters,
                 &self.adapters,
                 self.options.precision,
+            )
+        })
+    }
+
+    /// For the way there and back: whole numbers have no gradient, so with them training is of f32.
+    fn ready_to_train(&self) -> &Ready {
+        if self.options.precision != Precision::Int8 {
+            return self.ready();
+        }
+        self.trainable.get_or_init(|| {
+            Ready::of(
+                &self.network,
+                &self.parameters,
+                &self.adapters,
+                Precision::F32,
             )
         })
     }

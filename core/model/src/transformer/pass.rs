@@ -10,15 +10,21 @@ use super::head::Pooled;
 use super::layer::{
     Bench, Factors, Kept, Setting, drop_rows, norm_backward, normalise_rows, stretch_rows,
 };
-use super::network::{Family, Norm, Part};
+use super::network::{Family, Layer, Norm, Part};
 use super::weights::Ready;
 use super::{CHUNK, Transformer};
 use crate::kernels;
 use crate::parameters::{Gradient, Slope};
 use crate::{Error, Tokens};
 
-/// Rows of a weight whose gradient is summed at a time: a multiple of every level's tile.
-const ROWS: usize = 126;
+/// Rows of a weight whose gradient is summed at a time, about: so that what they are summed of stays in the cache.
+const ROWS: usize = 196;
+
+/// As many rows in each piece as there can be, in whole tiles of every level.
+fn rows_of_piece(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(ROWS).max(1))
+        .next_multiple_of(42)
+}
 
 /// Some texts side by side, without padding.
 pub(super) struct Chunk {
@@ -91,7 +97,7 @@ impl Transformer {
         let dropout = masks
             .filter(|_| self.options.dropout > 0.0)
             .map(|seed| Dropout::new(seed, self.options.dropout));
-        let ready = self.ready();
+        let ready = self.ready_to_train();
         let pieces: Vec<(Chunk, Trace, Vec<f32>)> = Chunk::all(texts)
             .into_par_iter()
             .map(|chunk| {
@@ -297,7 +303,7 @@ impl Forward<'_> {
     pub fn backward(self, gradient: Vec<f32>) -> Result<Gradient, Error> {
         let model = self.model;
         let (hidden, dim, lowest) = (model.shape.hidden, model.dim(), model.options.freeze);
-        let ready = model.ready();
+        let ready = model.ready_to_train();
         ready.prepare(&model.network, &model.parameters, &model.adapters, lowest);
         let mut sums = Sums {
             slopes: vec![None; model.parameters.len()],
@@ -357,29 +363,40 @@ impl Forward<'_> {
         }
         let relative = model.by_distance();
         let mut of_relative = vec![0.0f32; relative.len()];
+        // Some chunks at a time, so that what their weights' gradients are made of does not lie about for all: in order, so
+        // that it makes no difference how many.
+        let group = (4 * rayon::current_num_threads()).max(8);
         for number in (lowest..model.shape.layers).rev() {
             let setting = model.setting(number, ready, &relative, self.dropout);
-            let parts: Vec<(Vec<f32>, Factors)> = slopes
-                .into_par_iter()
-                .zip(&mut traces)
-                .zip(&chunks)
-                .map(|((slope, trace), chunk)| {
-                    let mut bench = model.bench();
-                    let Some(kept) = trace.layers.pop() else {
-                        unreachable!("every trained layer was kept on the way there")
-                    };
-                    let x = model.input_of(number, trace, chunk, self.dropout.as_ref());
-                    let back = setting.backward(slope, x, kept, &chunk.texts, &mut bench);
-                    model.put_back(bench);
-                    back
-                })
-                .collect();
-            let factors: Vec<Factors>;
-            (slopes, factors) = parts.into_iter().unzip();
-            for part in &factors {
-                kernels::add(&mut of_relative, &part.relative);
+            let mut sum = SumOfLayer::of(model, number);
+            for (slopes, (traces, chunks)) in slopes
+                .chunks_mut(group)
+                .zip(traces.chunks_mut(group).zip(chunks.chunks(group)))
+            {
+                let factors: Vec<Factors> = slopes
+                    .par_iter_mut()
+                    .zip(traces)
+                    .zip(chunks)
+                    .map(|((slope, trace), chunk)| {
+                        let mut bench = model.bench();
+                        let Some(kept) = trace.layers.pop() else {
+                            unreachable!("every trained layer was kept on the way there")
+                        };
+                        let x = model.input_of(number, trace, chunk, self.dropout.as_ref());
+                        let of_out = std::mem::take(slope);
+                        let factors;
+                        (*slope, factors) =
+                            setting.backward(of_out, x, kept, &chunk.texts, &mut bench);
+                        model.put_back(bench);
+                        factors
+                    })
+                    .collect();
+                for part in &factors {
+                    kernels::add(&mut of_relative, &part.relative);
+                }
+                sum.add(factors);
             }
-            sums.layer(number, factors);
+            sum.give(&mut sums);
         }
         if lowest == 0 && !model.adapters.are_there() {
             sums.embeddings(&chunks, traces, slopes, self.dropout.as_ref());
@@ -442,6 +459,112 @@ struct PartOfLayer {
     of_bias: Vec<f32>,
 }
 
+/// The gradients of a layer's weights, biases and norms, from the factors of every chunk in order.
+struct SumOfLayer<'t> {
+    model: &'t Transformer,
+    layer: &'t Layer,
+    parts: Vec<PartOfLayer>,
+    norms: [Vec<(Vec<f32>, Vec<f32>)>; 2],
+}
+
+impl<'t> SumOfLayer<'t> {
+    fn of(model: &'t Transformer, number: usize) -> Self {
+        let layer = &model.network.layers[number];
+        let trained = |place: usize| model.parameters[place].trained;
+        let mut parts: Vec<PartOfLayer> = Vec::new();
+        for (which, linear) in layer.linears.iter().enumerate() {
+            let mut start = 0;
+            for part in &linear.parts {
+                if trained(part.weight)
+                    || part.bias.is_some_and(trained)
+                    || model.adapters.are_there()
+                {
+                    parts.push(PartOfLayer {
+                        which,
+                        start,
+                        part: *part,
+                        of_weight: vec![0.0; part.rows * linear.k],
+                        of_bias: vec![0.0; part.rows],
+                    });
+                }
+                start += part.rows;
+            }
+        }
+        Self {
+            model,
+            layer,
+            parts,
+            norms: [Vec::new(), Vec::new()],
+        }
+    }
+
+    fn add(&mut self, factors: Vec<Factors>) {
+        let (model, layer) = (self.model, self.layer);
+        let mut tasks: Vec<(usize, usize, &mut [f32], &mut [f32])> = Vec::new();
+        for part in &mut self.parts {
+            let k = layer.linears[part.which].k;
+            let rows = rows_of_piece(part.part.rows);
+            let pieces = part
+                .of_weight
+                .chunks_mut(rows * k)
+                .zip(part.of_bias.chunks_mut(rows));
+            for (piece, (of_weight, of_bias)) in pieces.enumerate() {
+                tasks.push((part.which, part.start + piece * rows, of_weight, of_bias));
+            }
+        }
+        tasks
+            .into_par_iter()
+            .for_each(|(which, start, of_weight, of_bias)| {
+                let linear = &layer.linears[which];
+                let mut bench = model.bench();
+                for part in &factors {
+                    kernels::gradient_of_weights(
+                        (&part.outputs[which], linear.n),
+                        start..start + of_bias.len(),
+                        (&part.inputs[which], linear.k),
+                        (&mut *of_weight, &mut *of_bias),
+                        model.options.precision,
+                        &mut bench.scratch,
+                    );
+                }
+                model.put_back(bench);
+            });
+        for part in factors {
+            for (norms, norm) in self.norms.iter_mut().zip(part.norms) {
+                norms.push(norm);
+            }
+            for buffer in part.outputs.into_iter().chain(part.inputs) {
+                model.room.give(buffer);
+            }
+        }
+    }
+
+    fn give(self, sums: &mut Sums<'_>) {
+        for part in self.parts {
+            let of_adapters =
+                self.model
+                    .adapters
+                    .part(&self.model.parameters, part.part.weight, &part.of_weight);
+            for (adapter, slope) in of_adapters {
+                sums.slopes[adapter] = Some(slope);
+            }
+            sums.dense(part.part.weight, part.of_weight);
+            if let Some(bias) = part.part.bias {
+                sums.dense(bias, part.of_bias);
+            }
+        }
+        let norms = [
+            self.layer.attention_norm.as_ref(),
+            Some(&self.layer.inner_norm),
+        ];
+        for (norm, parts) in norms.into_iter().zip(&self.norms) {
+            if let Some(norm) = norm {
+                sums.norm(norm, parts);
+            }
+        }
+    }
+}
+
 /// The gradients of all parameters, as they come.
 struct Sums<'t> {
     slopes: Vec<Option<Slope>>,
@@ -467,89 +590,6 @@ impl Sums<'_> {
         self.dense(norm.gain, gain);
         if let Some(place) = norm.bias {
             self.dense(place, bias);
-        }
-    }
-
-    /// The weights, biases and norms of a layer, from the factors of every chunk.
-    fn layer(&mut self, number: usize, factors: Vec<Factors>) {
-        let model = self.model;
-        let layer = &model.network.layers[number];
-        let wanted = |place: usize| model.parameters[place].trained || model.adapters.are_there();
-        let mut parts: Vec<PartOfLayer> = Vec::new();
-        for (which, linear) in layer.linears.iter().enumerate() {
-            let mut start = 0;
-            for part in &linear.parts {
-                if wanted(part.weight)
-                    || part.bias.is_some_and(|bias| model.parameters[bias].trained)
-                {
-                    parts.push(PartOfLayer {
-                        which,
-                        start,
-                        part: *part,
-                        of_weight: vec![0.0; part.rows * linear.k],
-                        of_bias: vec![0.0; part.rows],
-                    });
-                }
-                start += part.rows;
-            }
-        }
-        let mut tasks: Vec<(usize, usize, &mut [f32], &mut [f32])> = Vec::new();
-        for part in &mut parts {
-            let k = layer.linears[part.which].k;
-            let pieces = part
-                .of_weight
-                .chunks_mut(ROWS * k)
-                .zip(part.of_bias.chunks_mut(ROWS));
-            for (piece, (of_weight, of_bias)) in pieces.enumerate() {
-                tasks.push((part.which, part.start + piece * ROWS, of_weight, of_bias));
-            }
-        }
-        tasks
-            .into_par_iter()
-            .for_each(|(which, start, of_weight, of_bias)| {
-                let linear = &layer.linears[which];
-                let mut bench = model.bench();
-                for part in &factors {
-                    kernels::gradient_of_weights(
-                        (&part.outputs[which], linear.n),
-                        start..start + of_bias.len(),
-                        (&part.inputs[which], linear.k),
-                        (&mut *of_weight, &mut *of_bias),
-                        model.options.precision,
-                        &mut bench.scratch,
-                    );
-                }
-                model.put_back(bench);
-            });
-        for part in parts {
-            for (adapter, slope) in
-                model
-                    .adapters
-                    .part(&model.parameters, part.part.weight, &part.of_weight)
-            {
-                self.slopes[adapter] = Some(slope);
-            }
-            self.dense(part.part.weight, part.of_weight);
-            if let Some(bias) = part.part.bias {
-                self.dense(bias, part.of_bias);
-            }
-        }
-        for (which, norm) in [layer.attention_norm.as_ref(), Some(&layer.inner_norm)]
-            .into_iter()
-            .enumerate()
-        {
-            if let Some(norm) = norm {
-                let parts: Vec<_> = factors
-                    .iter()
-                    .map(|part| part.norms[which].clone())
-                    .collect();
-                self.norm(norm, &parts);
-            }
-        }
-        for part in factors {
-            for buffer in part.outputs.into_iter().chain(part.inputs) {
-                model.room.give(buffer);
-            }
         }
     }
 
