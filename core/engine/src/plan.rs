@@ -1,6 +1,7 @@
 //! The plan: an experiment with everything that could change its result nailed down.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transformer};
@@ -9,8 +10,9 @@ use orchestrator_diagnostics::{Diagnostic, Kind};
 use orchestrator_model::{Encoder, transformer};
 use orchestrator_plugin_host::{Files, Host, Isolation, Kind as PluginKind, PluginInfo};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::driver::sha256;
+use crate::driver::{hex, sha256};
 use crate::error::Error;
 
 /// What a run is a function of.
@@ -305,16 +307,28 @@ fn pin_folder(pins: &mut BTreeMap<String, String>, name: &str, folder: &Path) ->
         if !["json", "txt", "model", "safetensors"].contains(&kind.as_ref()) || !path.is_file() {
             continue;
         }
-        let bytes = std::fs::read(&path).map_err(|why| Error::File {
+        let hash = hash_file(&path).map_err(|why| Error::File {
             what: "read the model file",
             path: path.clone(),
             why,
         })?;
         let inside = path.strip_prefix(folder).unwrap_or(&path);
         let inside = inside.to_string_lossy().replace('\\', "/");
-        pins.insert(format!("{name}/{inside}"), sha256(&bytes));
+        pins.insert(format!("{name}/{inside}"), hash);
     }
     Ok(())
+}
+
+/// SHA-256 of a file, read in pieces: weights may be large.
+fn hash_file(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut hash, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&piece[..n]),
+        }
+    }
 }
 
 /// Where things lie and run is no part of the plan: the same run elsewhere has the same plan. See [`Origin`].

@@ -345,7 +345,10 @@ impl<'m> Pass<'m> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use orchestrator_model::parameters::Slope;
+    use orchestrator_model::transformer::Options;
     use orchestrator_model::{Side, StaticEncoder};
 
     use super::*;
@@ -384,5 +387,30 @@ mod tests {
                 assert!((a - b).abs() <= 1e-6 * a.abs().max(1.0), "{a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn a_mini_batch_is_masked_the_same_both_ways_and_no_two_are_masked_alike() {
+        let folder =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/transformers/bert");
+        let options = Options {
+            dropout: 0.3,
+            ..Options::default()
+        };
+        let encoder = Encoder::load(&folder, &options).expect("load");
+        let tokens = encoder
+            .tokenize(&["aspirin lowers fever"], Side::Document)
+            .expect("tokens");
+        let same = vec![&tokens[0]; 2];
+        let embeddings = |masks| {
+            let mut pass = Pass::begin(&encoder, &same, Some(1), masks).expect("begin");
+            let first = pass.embeddings().expect("embeddings");
+            assert_eq!(first, pass.embeddings().expect("embeddings"), "both ways");
+            first
+        };
+        let dim = encoder.dim();
+        let one = embeddings(1);
+        assert_ne!(one[..dim], one[dim..], "of two pieces");
+        assert_ne!(one, embeddings(2), "of two steps");
     }
 }
