@@ -261,3 +261,31 @@ fn training_stops_when_validation_no_longer_rises_and_says_so_once() {
         "{reasons:?}"
     );
 }
+
+#[test]
+fn the_schema_knows_what_can_be_said_of_encoders_and_training() {
+    let folder = experiment("");
+    let schema: Value = serde_json::from_str(&succeed(&["schema"], folder.path())).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let lora = "lora: { rank: 4, alpha: 8 }";
+    for (model, train, valid) in [
+        ("static", "{}", true),
+        ("{ static: { dim: 64 } }", "{ clip: 1.5 }", true),
+        ("{ transformer: m }", "{ clip: off, accumulate: 4 }", true),
+        (
+            "{ transformer: m, max_tokens: 128, precision: int8, dropout: 0, freeze: 2, LORA }",
+            "{ after_warmup: cosine, early_stopping: { patience: 2 } }",
+            true,
+        ),
+        ("{ transformer: m, static: {} }", "{}", false),
+        ("{ max_tokens: 128 }", "{}", false),
+        ("{ transformer: m, precision: f16 }", "{}", false),
+        ("static", "{ clip: on }", false),
+        ("static", "{ after_warmup: step }", false),
+        ("static", "{ accumulate: 0 }", false),
+    ] {
+        let text = format!("model: {{ encoder: {model} }}\ntrain: {train}").replace("LORA", lora);
+        let value: Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(validator.is_valid(&value), valid, "{text}");
+    }
+}
