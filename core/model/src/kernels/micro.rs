@@ -226,12 +226,11 @@ unsafe fn int8_plain<const M: usize, const WIDTH: usize>(
     }
     for (i, sums) in sums.iter().enumerate() {
         for (j, sum) in sums.iter().enumerate() {
-            // SAFETY: the caller's promise about the base.
-            let before = if base.is_null() {
-                0
-            } else {
-                unsafe { *base.add(i * apart + j) }.cast_signed()
-            };
+            let mut before = 0;
+            if !base.is_null() {
+                // SAFETY: the caller's promise about the base.
+                before = unsafe { *base.add(i * apart + j) }.cast_signed();
+            }
             // SAFETY: the caller's promise about `out`.
             unsafe { *out.add(i * length + j) = (before + sum).cast_unsigned() }
         }

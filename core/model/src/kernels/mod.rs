@@ -8,13 +8,15 @@
 
 mod micro;
 mod pack;
+mod panels;
 mod product;
+mod small;
 mod vectors;
 
-pub use product::Precision;
-pub(crate) use product::{
-    Base, Left, Panels, Right, STRIDES, Scratch, gradient_of_weights, multiply, product,
-};
+pub(crate) use panels::Panels;
+pub use panels::Precision;
+pub(crate) use product::{Base, Scratch, gradient_of_weights, multiply};
+pub(crate) use small::{Left, Right, STRIDES, product};
 pub use vectors::Activation;
 pub(crate) use vectors::*;
 

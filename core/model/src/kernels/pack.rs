@@ -40,7 +40,7 @@ pub(super) fn tile(rows: &[&[f32]], kind: Word, inverses: &[f32], steps: usize, 
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if super::Level::Avx512.is_here() && rows.len() <= 16 {
-        let per_word = super::product::values(kind);
+        let per_word = super::panels::values(kind);
         let shortest = rows.iter().map(|row| row.len()).min().unwrap_or(0);
         done = (shortest / per_word).min(steps) / 16 * 16;
         assert!(out.len() >= rows.len() * steps && inverses.len() >= rows.len());
@@ -151,7 +151,7 @@ mod wide {
         steps: usize,
         out: &mut [u32],
     ) {
-        let per_word = crate::kernels::product::values(kind);
+        let per_word = crate::kernels::panels::values(kind);
         let (n, room) = (rows.len(), out.len());
         let mask = ((1u32 << n) - 1) as u16;
         for step in (0..steps).step_by(16) {

@@ -41,7 +41,7 @@ fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves a whole number in the lowest bits.
     let whole = x * std::f32::consts::LOG2_E + 12_582_912.0;
     let n = whole - 12_582_912.0;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_375, x));
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
     let p = 1.987_569_1e-4f32
         .mul_add(r, 1.398_199_9e-3)
         .mul_add(r, 8.333_452e-3)
@@ -63,7 +63,7 @@ fn erf(x: f32) -> f32 {
         .mul_add(s, -2.101_024e-6)
         .mul_add(s, -5.692_506_5e-5)
         .mul_add(s, -7.349_906_3e-4)
-        .mul_add(s, -2.954_599_8e-3)
+        .mul_add(s, -2.954_6e-3)
         .mul_add(s, -1.609_603_3e-2);
     let q = (-1.456_607_2e-5f32)
         .mul_add(s, -2.133_740_6e-4)

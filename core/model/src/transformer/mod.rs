@@ -16,6 +16,7 @@ mod pass;
 mod room;
 mod rotary;
 mod save;
+mod sums;
 mod weights;
 
 pub use lora::Lora;
