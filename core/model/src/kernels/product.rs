@@ -1,7 +1,7 @@
 //! Products of matrices whose right factor is in panels, and the gradient of weights.
 
 use super::Level;
-use super::micro::{self, Way, Word};
+use super::micro::{self, Micro, Way, Word};
 use super::pack;
 use super::panels::{Panels, Precision, Words, values};
 
@@ -59,6 +59,7 @@ pub(crate) fn multiply(
     let steps = k.div_ceil(per_word);
     let block = Panels::block_of(word, steps);
     let panels = n.div_ceil(width);
+    let [whole_tile, last_tile] = loops(level, word, m, height);
     if word == Word::Int8 {
         scale_rows(a, lda, m, k, &mut scratch.scales);
     }
@@ -87,8 +88,10 @@ pub(crate) fn multiply(
             let whole = column + width <= n && word != Word::Int8;
             for row in (0..m).step_by(height) {
                 let rows = height.min(m - row);
-                let Some(run) = micro::micro(level, word, Way::Packed, 0, rows) else {
-                    unreachable!("there is a loop for every number of rows of a tile")
+                let run = if rows == height {
+                    whole_tile
+                } else {
+                    last_tile
                 };
                 let of_tile = &left[row * length..][..rows * length];
                 if whole {
@@ -155,6 +158,24 @@ pub(crate) fn multiply(
             }
         }
     }
+}
+
+/// The loops for whole tiles of `m` packed rows, and for what is left of them.
+fn loops(level: Level, word: Word, m: usize, height: usize) -> [Micro; 2] {
+    [
+        height,
+        if m.is_multiple_of(height) {
+            height
+        } else {
+            m % height
+        },
+    ]
+    .map(|rows| {
+        let Some(run) = micro::micro(level, word, Way::Packed, 0, rows) else {
+            unreachable!("there is a loop for every number of rows of a tile")
+        };
+        run
+    })
 }
 
 /// What a whole number stands for in each row.
@@ -251,6 +272,7 @@ pub(crate) fn gradient_of_weights(
     }
     scratch.right.reserve(steps * width);
     scratch.tile.reserve(height * width);
+    let [whole_tile, last_tile] = loops(level, word, m, height);
     for column in (0..k).step_by(width) {
         let some = width.min(k - column);
         for (step, words) in scratch.right.get_mut()[..steps * width]
@@ -264,8 +286,10 @@ pub(crate) fn gradient_of_weights(
         let right = &scratch.right.get()[..steps * width];
         for row in (0..m).step_by(height) {
             let rows = height.min(m - row);
-            let Some(run) = micro::micro(level, word, Way::Packed, 0, rows) else {
-                unreachable!("there is a loop for every number of rows of a tile")
+            let run = if rows == height {
+                whole_tile
+            } else {
+                last_tile
             };
             let left = &scratch.left.get()[row * steps..][..rows * steps];
             if some == width {
