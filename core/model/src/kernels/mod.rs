@@ -25,6 +25,8 @@ use std::sync::OnceLock;
 /// Values of the contracted index that are summed as one chain.
 pub const BLOCK: usize = 384;
 
+static BEST: OnceLock<Level> = OnceLock::new();
+
 /// What the processor's vectors can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -39,16 +41,21 @@ pub enum Level {
 }
 
 impl Level {
-    /// The highest that this processor has.
+    /// The highest that this processor has, or less if [`Level::limit`] said so.
     #[must_use]
     pub fn best() -> Self {
-        static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| {
             Self::all()
                 .into_iter()
                 .rfind(|level| level.is_here())
                 .unwrap_or(Self::Plain)
         })
+    }
+
+    /// Uses no more than this level from now on; `false` if the level was asked for before, or is not here. Results in f32 are
+    /// the same at every level: this shows it.
+    pub fn limit(level: Self) -> bool {
+        level.is_here() && BEST.set(level).is_ok()
     }
 
     /// Every level of this architecture, the lowest first.
@@ -86,7 +93,7 @@ impl Level {
 #[must_use]
 pub fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return Level::Avx512.is_here() && is_x86_feature_detected!("avx512bf16");
+    return Level::best() == Level::Avx512 && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -95,7 +102,7 @@ pub fn has_bf16() -> bool {
 #[must_use]
 pub fn has_vnni() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return Level::Avx512.is_here() && is_x86_feature_detected!("avx512vnni");
+    return Level::best() == Level::Avx512 && is_x86_feature_detected!("avx512vnni");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

@@ -39,7 +39,7 @@ fn word(values: &[f32], word: Word, step: usize, inverse: f32) -> u32 {
 pub(super) fn tile(rows: &[&[f32]], kind: Word, inverses: &[f32], steps: usize, out: &mut [u32]) {
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if super::Level::Avx512.is_here() && rows.len() <= 16 {
+    if super::Level::best() == super::Level::Avx512 && rows.len() <= 16 {
         let per_word = super::panels::values(kind);
         let shortest = rows.iter().map(|row| row.len()).min().unwrap_or(0);
         done = (shortest / per_word).min(steps) / 16 * 16;

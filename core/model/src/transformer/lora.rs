@@ -116,14 +116,7 @@ impl Adapters {
     }
 
     /// The rows of a linear layer, adapters and all.
-    pub fn whole(
-        &self,
-        parameters: &[Parameter],
-        layer: &Layer,
-        number: usize,
-        which: usize,
-    ) -> Vec<f32> {
-        let _ = number;
+    pub fn whole(&self, parameters: &[Parameter], layer: &Layer, which: usize) -> Vec<f32> {
         if !self.are_there() {
             return joined(parameters, layer, which);
         }

@@ -307,14 +307,7 @@ impl Transformer {
     }
 
     fn ready(&self) -> &Ready {
-        self.ready.get_or_init(|| {
-            Ready::of(
-                &self.network,
-                &self.parameters,
-                &self.adapters,
-                self.options.precision,
-            )
-        })
+        self.made(&self.ready, self.options.precision)
     }
 
     /// For the way there and back: whole numbers have no gradient, so with them training is of f32.
@@ -322,14 +315,17 @@ impl Transformer {
         if self.options.precision != Precision::Int8 {
             return self.ready();
         }
-        self.trainable.get_or_init(|| {
-            Ready::of(
-                &self.network,
-                &self.parameters,
-                &self.adapters,
-                Precision::F32,
-            )
-        })
+        self.made(&self.trainable, Precision::F32)
+    }
+
+    fn made<'r>(&self, place: &'r OnceLock<Ready>, precision: Precision) -> &'r Ready {
+        if let Some(ready) = place.get() {
+            return ready;
+        }
+        // Made before it is put there: threads are at work on it, and one that waits for another may be handed work that asks
+        // for it too.
+        let ready = Ready::of(&self.network, &self.parameters, &self.adapters, precision);
+        place.get_or_init(|| ready)
     }
 
     fn bench(&self) -> Bench {

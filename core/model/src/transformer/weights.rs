@@ -90,12 +90,12 @@ impl Ready {
         adapters: &super::lora::Adapters,
         precision: Precision,
     ) -> Self {
-        let layers = network.layers.iter().enumerate().map(|(number, layer)| {
+        let layers = network.layers.iter().map(|layer| {
             [0, 1, 2, 3].map(|which| {
                 let linear = &layer.linears[which];
                 Packed::of(
                     linear,
-                    &adapters.whole(parameters, layer, number, which),
+                    &adapters.whole(parameters, layer, which),
                     parameters,
                     precision,
                 )
@@ -115,18 +115,14 @@ impl Ready {
         adapters: &super::lora::Adapters,
         lowest: usize,
     ) {
-        for (number, (packed, layer)) in self
-            .layers
-            .iter()
-            .zip(&network.layers)
-            .enumerate()
-            .skip(lowest)
-        {
+        for (packed, layer) in self.layers.iter().zip(&network.layers).skip(lowest) {
             for (which, packed) in packed.iter().enumerate() {
-                packed.backward.get_or_init(|| {
-                    let weights = adapters.whole(parameters, layer, number, which);
-                    Panels::straight(&weights, packed.n, packed.k, self.precision)
-                });
+                if packed.backward.get().is_none() {
+                    let weights = adapters.whole(parameters, layer, which);
+                    // If another thread was first, it put the same there.
+                    let panels = Panels::straight(&weights, packed.n, packed.k, self.precision);
+                    let _ = packed.backward.set(panels);
+                }
             }
         }
     }
