@@ -146,6 +146,24 @@ fn settings_that_only_the_plugin_can_refuse_are_named() {
             "0.5 is more",
         ),
         ("similarity_range", json!({}), "", "neither"),
+        (
+            "cross_encoder",
+            json!({ "model": "x", "min_positive": 0.5 }),
+            "/model",
+            "no model `x`",
+        ),
+        (
+            "cross_encoder",
+            json!({ "model": "current" }),
+            "",
+            "nothing is bounded",
+        ),
+        (
+            "cross_encoder",
+            json!({ "model": "current", "min_positive": 0.5, "margin": {} }),
+            "/margin",
+            "leave the margin out",
+        ),
     ] {
         let (at, message) = filters.refused(name, &settings);
         assert_eq!(at, pointer, "{name} {settings}: {message}");

@@ -29,7 +29,7 @@ fn findings(output: &Output) -> Vec<(String, String, String, String)> {
 }
 
 /// Plugins that only an experiment can give settings, and some that they take.
-const GIVEN: [(&str, &str, &str); 6] = [
+const GIVEN: [(&str, &str, &str); 7] = [
     (
         "samplers",
         "metadata",
@@ -41,6 +41,11 @@ const GIVEN: [(&str, &str, &str); 6] = [
         "filters",
         "pattern",
         r#"{"drop": ["\\bodd\\b"], "keep": ["."]}"#,
+    ),
+    (
+        "filters",
+        "cross_encoder",
+        r#"{"model": "current", "min_positive": -0.5, "margin": {"absolute": 0.1}}"#,
     ),
     (
         "filters",

@@ -1,4 +1,4 @@
-//! `false_negative`, `consistency` and `similarity_range`: filters that ask a model.
+//! `false_negative`, `consistency`, `similarity_range` and `cross_encoder`: filters that ask a model.
 
 use std::collections::BTreeMap;
 
@@ -166,6 +166,7 @@ fn positives_below_both_quantiles_are_those_of_numpy_and_scipy() {
         }
     }
 }
+
 #[test]
 fn samples_outside_the_range_of_similarity_go() {
     let filters = Filters::new();
@@ -202,4 +203,102 @@ fn samples_outside_the_range_of_similarity_go() {
             &said,
         );
     }
+}
+
+#[test]
+fn positives_found_weak_and_negatives_found_good_go_by_bounds_or_by_the_anchors_best() {
+    let filters = Filters::new();
+    let world = World {
+        corpus: corpus(&["0.6 known"]),
+        judgements: judgements(&[(3, 0, true)]),
+        pool: samples(&[positive(2, "0.5 earlier"), negative(2, "0.99 earlier")]),
+        ..World::default()
+    };
+    let rows = [
+        positive(1, "0.9 p"),
+        positive(1, "0.3 p"),
+        negative(1, "0.85 n"),
+        negative(1, "0.4 n"),
+        // Its positive is of an earlier round; the next one's is only judged; the last has none.
+        negative(2, "0.45 n"),
+        negative(3, "0.58 n"),
+        negative(4, "0.8 n"),
+        from("char_noise", negative(1, "0.89 n")),
+        // Logits are below 0 too.
+        positive(5, "-2 p"),
+        negative(5, "-2.1 n"),
+    ];
+    for (settings, said) in [
+        (
+            json!({ "min_positive": 0.3 }),
+            [
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "score -2.000 by current, below 0.3",
+                "",
+            ],
+        ),
+        (
+            json!({ "min_positive": 0.4, "max_negative": 0.8 }),
+            [
+                "",
+                "score 0.300 by current, below 0.4",
+                "score 0.850 by current, above 0.8",
+                "",
+                "",
+                "",
+                "",
+                "0.890",
+                "below 0.4",
+                "",
+            ],
+        ),
+        (
+            json!({ "margin": { "relative": 0.1 }, "spare": ["char_noise"] }),
+            [
+                "",
+                "",
+                "score 0.850 by current, above 0.810: its anchor's best positive has 0.900",
+                "",
+                "",
+                "above 0.540",
+                "",
+                "",
+                "",
+                "above -2.200",
+            ],
+        ),
+        (
+            json!({ "model": "halved", "margin": { "absolute": 0.03 }, "max_negative": 0.44 }),
+            [
+                "",
+                "",
+                "score 0.425 by halved, above 0.420",
+                "",
+                "0.225",
+                "above 0.270",
+                "",
+                "score 0.445 by halved, above 0.44",
+                "",
+                "",
+            ],
+        ),
+    ] {
+        let mut settings = settings;
+        if settings.get("model").is_none() {
+            settings["model"] = json!("current");
+        }
+        filters.expect("cross_encoder", &settings, &world, &rows, &said);
+    }
+    // What no setting bounds is not scored.
+    let settings = json!({ "model": "current", "max_negative": 2 });
+    let verdicts = filters.judge("cross_encoder", &settings, &world, &rows);
+    let scores: Vec<Option<f32>> = verdicts.iter().map(|one| one.score).collect();
+    assert_eq!(scores[..4], [None, None, Some(0.85), Some(0.4)]);
 }

@@ -27,6 +27,9 @@ pub struct Experiment {
     pub encoder: Encoder,
     /// Further models by name, each a model folder: what filters may score by, and the teacher.
     pub models: BTreeMap<String, PathBuf>,
+    /// Of cross-encoders of several labels among them: the label whose share is the score, by its name or number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// The endpoint of plugins that ask a language model.
     pub chat: Option<Chat>,
     /// How samples come to be.

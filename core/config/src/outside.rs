@@ -70,14 +70,18 @@ impl Reader<'_> {
         )
     }
 
-    /// `models:` names to model folders.
-    pub(crate) fn models(&self, top: &Fields<'_>) -> Option<BTreeMap<String, PathBuf>> {
-        self.named(
+    /// `models:` names to model folders, and to labels of cross-encoders: `guide: FOLDER` or
+    /// `judge: { folder: FOLDER, label: entailment }`.
+    pub(crate) fn models(
+        &self,
+        top: &Fields<'_>,
+    ) -> Option<(BTreeMap<String, PathBuf>, BTreeMap<String, String>)> {
+        let named = self.named(
             top,
             "models",
             "a model folder, such as guide: runs/first/model",
             |name, node| {
-                self.text(node, name)?;
+                let (folder, label) = self.model_of(name, node)?;
                 if MODELS.contains(&name) {
                     self.wrong(
                         node,
@@ -87,9 +91,37 @@ impl Reader<'_> {
                     );
                     return None;
                 }
-                relative(node)
+                Some((folder, label))
             },
-        )
+        )?;
+        let mut labels = BTreeMap::new();
+        let mut folders = BTreeMap::new();
+        for (name, (folder, label)) in named {
+            labels.extend(label.map(|label| (name.clone(), label)));
+            folders.insert(name, folder);
+        }
+        Some((folders, labels))
+    }
+
+    fn model_of(&self, name: &str, node: &Node) -> Option<(PathBuf, Option<String>)> {
+        if !matches!(node.data, Data::Map(_)) {
+            self.text(node, name)?;
+            return Some((relative(node)?, None));
+        }
+        let fields = self.fields(node, &format!("/models/{name}"), &["folder", "label"])?;
+        let label = match fields.get("label") {
+            None => Some(None),
+            Some(label) => match label.data {
+                Data::Integer(number) if number >= 0 => Some(Some(number.to_string())),
+                _ => self.text(label, "label").map(Some),
+            },
+        };
+        let Some(folder) = fields.get("folder") else {
+            self.missing(&fields, "folder", "folder: models/nli");
+            return None;
+        };
+        self.text(folder, "folder")?;
+        Some((relative(folder)?, label?))
     }
 
     /// A group of names, each to what `read` makes of it.

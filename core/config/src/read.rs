@@ -108,7 +108,7 @@ impl Reader<'_> {
         });
         let data = self.data(&top);
         let encoder = self.model(&top);
-        let models = self.models(&top);
+        let (models, labels) = self.models(&top).unzip();
         let chat = self.chat(&top);
         let samples = self.samples(&top);
         let active_learning = self.active_learning(&top);
@@ -131,6 +131,7 @@ impl Reader<'_> {
             data: data?,
             encoder: encoder?,
             models: models?,
+            labels: labels?,
             chat: chat?,
             samples: samples?,
             train: train?,

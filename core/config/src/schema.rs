@@ -46,7 +46,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                     transformer(),
                 ] },
             })),
-            "models": described(&json!({ "type": "object", "additionalProperties": text }), "Further models by name, each a model folder: for filters that score by a model, and the teacher."),
+            "models": described(&json!({ "type": "object", "additionalProperties": { "oneOf": [text, further_model()] } }), "Further models by name, each a model folder: for filters that score by a model, and the teacher."),
             "chat": described(&group(json!({
                 "base_url": described(&text, "Up to /v1. The key comes from OPENAI_API_KEY."),
                 "concurrency": described(&positive, "Requests at once."),
@@ -116,6 +116,13 @@ fn transformer() -> Value {
     }));
     encoder["required"] = json!(["transformer"]);
     encoder
+}
+
+fn further_model() -> Value {
+    let label = json!({ "type": ["string", "integer"], "minimum": 0, "description": "Of a cross-encoder of several labels: the one whose share is the score." });
+    let mut model = group(json!({ "folder": { "type": "string" }, "label": label }));
+    model["required"] = json!(["folder"]);
+    model
 }
 
 fn isolation() -> Value {

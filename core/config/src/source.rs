@@ -95,7 +95,11 @@ impl Source {
             "/chat/cache".to_owned(),
             "/model/encoder/transformer".to_owned(),
         ];
-        for (group, inner) in [("/data/other", "/path"), ("/models", "")] {
+        for (group, inner) in [
+            ("/data/other", "/path"),
+            ("/models", ""),
+            ("/models", "/folder"),
+        ] {
             if let Data::Map(entries) = &self.root.at(group).data
                 && tree.pointer(group).is_some()
             {

@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 
 use orchestrator_config::Experiment;
 use orchestrator_data::{Dataset, Document, Split};
-use orchestrator_model::{Encoder, Error, Side, Tokens};
+use orchestrator_model::{CrossEncoder, Encoder, Error, Side, Tokens};
 use orchestrator_plugin_host::{ChatEndpoint, Files, NamedModels, Table, TopicModel, dot};
 
 use crate::making;
+use crate::rescoring::Rescorer;
 use crate::retrieval::{Bm25Index, DenseIndex, Memo};
 use crate::seed::seed;
 use crate::topics::Topics;
@@ -21,6 +22,7 @@ pub(crate) struct Lent<'r> {
     pub corpora: Vec<(String, Table)>,
     pub files: Files,
     pub models: BTreeMap<String, Fixed>,
+    pub pairs: BTreeMap<String, Rescorer>,
     pub chat: Option<&'r dyn ChatEndpoint>,
     pub topics: LazyTopics,
 }
@@ -31,6 +33,7 @@ impl<'r> Lent<'r> {
         experiment: &Experiment,
         other: Vec<(String, Vec<Document>)>,
         models: BTreeMap<String, Encoder>,
+        cross_encoders: BTreeMap<String, CrossEncoder>,
         files: Files,
         chat: Option<&'r dyn ChatEndpoint>,
     ) -> Self {
@@ -48,6 +51,10 @@ impl<'r> Lent<'r> {
             models: models
                 .into_iter()
                 .map(|(name, encoder)| (name, Fixed::of(encoder)))
+                .collect(),
+            pairs: cross_encoders
+                .into_iter()
+                .map(|(name, model)| (name, Rescorer::of(model)))
                 .collect(),
             chat,
             topics: LazyTopics {
@@ -127,6 +134,8 @@ pub(crate) struct Models<'m> {
     pub initial: &'m Fixed,
     pub bm25: &'m Bm25Index,
     pub further: &'m BTreeMap<String, Fixed>,
+    /// Models that score pairs and have no embeddings.
+    pub pairs: &'m BTreeMap<String, Rescorer>,
 }
 
 /// One of the models that have embeddings.
@@ -161,7 +170,7 @@ impl Embedder<'_> {
 }
 
 impl Models<'_> {
-    /// The model of that name; `bm25` has no embeddings.
+    /// The model of that name; `bm25` and cross-encoders have no embeddings.
     pub fn embedder(&self, name: &str) -> Option<Embedder<'_>> {
         match (name, self.current) {
             ("current", current) => current.map(Embedder::Current),
@@ -174,13 +183,14 @@ impl Models<'_> {
     /// The error of an answer to a plugin, if there was one.
     pub fn check(&self) -> Result<(), Error> {
         let mut all = std::iter::once(self.initial).chain(self.further.values());
-        all.try_for_each(|model| model.memo.check())
+        all.try_for_each(|model| model.memo.check())?;
+        self.pairs.values().try_for_each(Rescorer::check)
     }
 }
 
 impl NamedModels for Models<'_> {
     fn knows(&self, model: &str) -> bool {
-        model == "bm25" || self.embedder(model).is_some()
+        model == "bm25" || self.pairs.contains_key(model) || self.embedder(model).is_some()
     }
 
     fn score(&self, model: &str, pairs: &[(&str, &str)]) -> Option<Vec<f32>> {
@@ -188,6 +198,9 @@ impl NamedModels for Models<'_> {
         if model == "bm25" {
             let score = |(query, text): &(&str, &str)| self.bm25.score_text(query, text);
             return Some(pairs.par_iter().map(score).collect());
+        }
+        if let Some(rescorer) = self.pairs.get(model) {
+            return Some(rescorer.score(pairs));
         }
         let embedder = self.embedder(model)?;
         let score = || {

@@ -15,6 +15,7 @@ mod mining;
 mod plan;
 mod pool;
 mod progress;
+mod rescoring;
 pub mod retrieval;
 mod run;
 mod seed;

@@ -94,6 +94,7 @@ impl Driver<'_> {
             initial: &model.initial,
             bm25: &lent.bm25,
             further: &lent.models,
+            pairs: &lent.pairs,
         };
         let moment = Moment {
             index: index.as_ref(),

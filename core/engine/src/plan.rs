@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transformer};
 use orchestrator_data::{Dataset, Document, Source};
 use orchestrator_diagnostics::{Diagnostic, Kind};
-use orchestrator_model::{Encoder, transformer};
+use orchestrator_model::{CrossEncoder, Encoder, transformer};
 use orchestrator_plugin_host::{Files, Host, Isolation, Kind as PluginKind, PluginInfo};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -133,6 +133,8 @@ pub struct Inputs {
     pub encoder: Option<Encoder>,
     /// The further models.
     pub models: BTreeMap<String, Encoder>,
+    /// Those of the further models that score pairs of texts and embed none.
+    pub cross_encoders: BTreeMap<String, CrossEncoder>,
     /// The files that settings name.
     pub files: Files,
 }
@@ -157,27 +159,7 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
         pin_folder(&mut pins, "model.encoder", &transformer.folder)?;
         encoder = Some(loaded);
     }
-    let mut models = BTreeMap::new();
-    for (name, path) in &experiment.models {
-        let at = format!("/models/{name}");
-        let encoder = load_folder(path, &transformer::Options::default(), &at)?;
-        match &encoder {
-            Encoder::Static(encoder) => {
-                let table: Vec<u8> = encoder
-                    .table()
-                    .iter()
-                    .flat_map(|one| one.to_le_bytes())
-                    .collect();
-                let pieces = [encoder.tokenizer_json().as_bytes(), table.as_slice()];
-                pins.insert(
-                    format!("models.{name}"),
-                    orchestrator_data::fingerprint(pieces),
-                );
-            }
-            Encoder::Transformer(_) => pin_folder(&mut pins, &format!("models.{name}"), path)?,
-        }
-        models.insert(name.clone(), encoder);
-    }
+    let (models, cross_encoders) = load_models(experiment, &mut pins)?;
     let mut files = Files::new();
     for (name, path) in &experiment.files {
         let bytes = std::fs::read(path).map_err(|why| {
@@ -219,9 +201,62 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
         other,
         encoder,
         models,
+        cross_encoders,
         files,
     };
     Ok((plan, inputs))
+}
+
+/// The further models: those that embed texts, and those that score pairs.
+type Models = (BTreeMap<String, Encoder>, BTreeMap<String, CrossEncoder>);
+
+/// Loads and pins the further models.
+fn load_models(
+    experiment: &Experiment,
+    pins: &mut BTreeMap<String, String>,
+) -> Result<Models, Error> {
+    let (mut models, mut cross_encoders) = (BTreeMap::new(), BTreeMap::new());
+    for (name, path) in &experiment.models {
+        let at = format!("/models/{name}");
+        let label = experiment.labels.get(name).map(String::as_str);
+        if CrossEncoder::is_in(path) {
+            let loaded = CrossEncoder::load(path, None, transformer::Precision::F32, label);
+            let loaded = loaded.map_err(|error| {
+                let help = "this folder is a cross-encoder, of Hugging Face's sequence classification; where it has several labels, \
+                    one is named: { folder: FOLDER, label: NAME }";
+                let told = Diagnostic::new(Kind::Data, error.to_string()).help(help);
+                Error::At(at, Box::new(told))
+            })?;
+            pin_folder(pins, &format!("models.{name}"), path)?;
+            cross_encoders.insert(name.clone(), loaded);
+            continue;
+        }
+        let encoder = load_folder(path, &transformer::Options::default(), &at)?;
+        if let Some(label) = label {
+            let message = format!("only a cross-encoder has labels, such as `{label}`");
+            let told = Diagnostic::new(Kind::Experiment, message).help(
+                "a folder whose config.json names an architecture …ForSequenceClassification is one",
+            );
+            return Err(Error::At(format!("{at}/label"), Box::new(told)));
+        }
+        match &encoder {
+            Encoder::Static(encoder) => {
+                let table: Vec<u8> = encoder
+                    .table()
+                    .iter()
+                    .flat_map(|one| one.to_le_bytes())
+                    .collect();
+                let pieces = [encoder.tokenizer_json().as_bytes(), table.as_slice()];
+                pins.insert(
+                    format!("models.{name}"),
+                    orchestrator_data::fingerprint(pieces),
+                );
+            }
+            Encoder::Transformer(_) => pin_folder(pins, &format!("models.{name}"), path)?,
+        }
+        models.insert(name.clone(), encoder);
+    }
+    Ok((models, cross_encoders))
 }
 
 /// Loads the model that is trained.

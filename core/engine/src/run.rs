@@ -180,6 +180,7 @@ impl Run {
                 &experiment,
                 self.inputs.other,
                 self.inputs.models,
+                self.inputs.cross_encoders,
                 self.inputs.files,
                 chat,
             )),

@@ -1,5 +1,6 @@
 //! Encoders: texts to embeddings, and the gradient of embeddings to the gradient of parameters. The only crate that knows
-//! candle, tokenizers and pulp. [`Encoder`] is what the rest sees: a [`StaticEncoder`] or a [`Transformer`].
+//! candle, tokenizers and pulp. [`Encoder`] is what the rest sees: a [`StaticEncoder`] or a [`Transformer`]; beside it,
+//! a [`CrossEncoder`] gives pairs of texts a score.
 
 mod card;
 mod encoder;
@@ -20,4 +21,4 @@ pub use encoder::{Encoder, Forward, Side, Tokens};
 pub use error::Error;
 pub use kernel::{Bound, Hit, Lengths, Products};
 pub use static_encoder::StaticEncoder;
-pub use transformer::Transformer;
+pub use transformer::{CrossEncoder, Transformer};

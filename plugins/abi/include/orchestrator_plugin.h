@@ -394,7 +394,7 @@ typedef struct orch_scorer {
   uint32_t struct_size;
   uint32_t reserved;
   uint8_t (*knows)(const orch_call *call, orch_str model); /* 1 or 0 */
-  /* out [n]: cosine, or the BM25 score. */
+  /* out [n]: cosine, the BM25 score, or what a cross-encoder says of the pair. */
   orch_status (*score)(const orch_call *call, orch_str model, const orch_str *queries, const orch_str *texts, uint64_t n,
                        float *out);
 } orch_scorer;

@@ -1,7 +1,9 @@
-//! Our filters: one file a plugin, and `shingles`, `minhash` and `scoring`, which several of them stand on.
+//! Our filters: one file a plugin, and `shingles`, `minhash`, `scoring` and `best_positive`, which several of them stand on.
 #![forbid(unsafe_code)]
 
+mod best_positive;
 mod consistency;
+mod cross_encoder;
 mod duplicate;
 mod false_negative;
 mod language;
@@ -23,6 +25,7 @@ orchestrator_plugin::export! {
         leakage::Leakage as "org.orchestrator.leakage",
         false_negative::FalseNegative as "org.orchestrator.false_negative",
         consistency::Consistency as "org.orchestrator.consistency",
+        cross_encoder::CrossEncoder as "org.orchestrator.cross_encoder",
         language::Language as "org.orchestrator.language",
         similarity_range::SimilarityRange as "org.orchestrator.similarity_range",
     ],

@@ -2,8 +2,8 @@
 
 use orchestrator_plugin::{Call, Error, Result, Sample};
 
-/// Pairs asked for at once: many enough for a model to work on, few enough to stop between.
-const BLOCK: usize = 4096;
+/// Pairs asked for at once: many enough for a model to work on, few enough to stop between even if it reads every pair.
+const BLOCK: usize = 512;
 
 /// Refuses a model that nobody knows, before anything is judged.
 pub(crate) fn check(call: &Call<'_>, model: &str) -> Result<()> {

@@ -504,7 +504,7 @@ impl Scorer<'_> {
         unsafe { (self.raw.knows)(self.call.raw, abi::Str::new(model)) != 0 }
     }
 
-    /// The similarity of each (query, text): a cosine, or the BM25 score.
+    /// The similarity of each (query, text): a cosine, the BM25 score, or what a cross-encoder says of the pair.
     ///
     /// # Errors
     /// If there is no such model.

@@ -12,8 +12,25 @@ const ROOM: usize = 256 << 20;
 #[derive(Default)]
 pub struct Memo {
     known: Mutex<BTreeMap<Tokens, Vec<f32>>>,
-    /// What went wrong where nobody could be told.
-    failure: Mutex<Option<Error>>,
+    failure: Failure,
+}
+
+/// What went wrong where nobody could be told.
+#[derive(Default)]
+pub(crate) struct Failure(Mutex<Option<Error>>);
+
+impl Failure {
+    /// Notes an error; the first one stands.
+    pub fn note(&self, error: Error) {
+        let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(error);
+    }
+
+    /// The error that was noted, if any; it is told once.
+    pub fn check(&self) -> Result<(), Error> {
+        let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.take().map_or(Ok(()), Err)
+    }
 }
 
 impl Memo {
@@ -55,13 +72,11 @@ impl Memo {
 
     /// Notes an error of an answer that cannot be one: zeros are given in its place, and the caller is told after the call.
     pub(crate) fn fail(&self, error: Error) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
+        self.failure.note(error);
     }
 
     /// The error that was noted, if any.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.take().map_or(Ok(()), Err)
+        self.failure.check()
     }
 }

@@ -9,6 +9,7 @@ mod search;
 pub use bm25::Bm25Index;
 pub(crate) use bm25::terms;
 pub use dense::{DenseIndex, Embedded, Texts, tokenize};
+pub(crate) use memo::Failure;
 pub use memo::Memo;
 pub use metrics::{Scored, score_ranking};
 pub use search::top_k;

@@ -15,7 +15,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{Tokenizer, TruncationParams};
 
-use super::head::{Dense, Head, Pooling};
+use super::head::{Dense, Head, Pooling, Then};
 use super::network::{Family, Network, Shape};
 use crate::Error;
 use crate::parameters::Parameter;
@@ -43,7 +43,7 @@ pub(super) struct TextRules {
     pub max_tokens: usize,
 }
 
-fn failed(path: &Path, why: impl Into<String>) -> Error {
+pub(super) fn failed(path: &Path, why: impl Into<String>) -> Error {
     Error::File {
         what: "read the model file",
         path: path.to_owned(),
@@ -59,7 +59,7 @@ fn json(path: &Path) -> Result<Value, Error> {
     serde_json::from_slice(&bytes(path)?).map_err(|error| failed(path, error.to_string()))
 }
 
-fn maybe_json(path: &Path) -> Result<Value, Error> {
+pub(super) fn maybe_json(path: &Path) -> Result<Value, Error> {
     if path.is_file() {
         json(path)
     } else {
@@ -71,6 +71,18 @@ impl Folder {
     pub fn read(folder: &Path, max_tokens: Option<usize>) -> Result<Self, Error> {
         let modules = maybe_json(&folder.join("modules.json"))?;
         let (root, later) = Self::modules(folder, &modules)?;
+        Self::read_with(folder, root, max_tokens, |_, shape, parameters| {
+            Self::head(folder, &modules, &later, shape.hidden, parameters)
+        })
+    }
+
+    /// A folder whose transformer lies in `root`; `head` finds what follows it, by its `config.json`, shape and tensors.
+    pub fn read_with(
+        folder: &Path,
+        root: String,
+        max_tokens: Option<usize>,
+        head: impl FnOnce(&Value, &Shape, &mut Vec<Parameter>) -> Result<Head, Error>,
+    ) -> Result<Self, Error> {
         let at = folder.join(&root);
         let file = at.join("config.json");
         let config = json(&file)?;
@@ -82,7 +94,7 @@ impl Folder {
             parameter.trained = used.binary_search(&place).is_ok();
         }
         let mut kept = BTreeMap::new();
-        let head = Self::head(folder, &modules, &later, shape.hidden, &mut parameters)?;
+        let head = head(&config, &shape, &mut parameters)?;
         let rules = Self::rules(folder, &at, &shape, max_tokens)?;
         let mut tokenizer = read_tokenizer(&at, &shape)?;
         tokenizer
@@ -106,7 +118,10 @@ impl Folder {
     }
 
     /// The folder of the transformer, and the modules after it: kind and folder.
-    fn modules(folder: &Path, modules: &Value) -> Result<(String, Vec<(String, String)>), Error> {
+    pub fn modules(
+        folder: &Path,
+        modules: &Value,
+    ) -> Result<(String, Vec<(String, String)>), Error> {
         let file = folder.join("modules.json");
         let Some(modules) = modules.as_array() else {
             return Ok((String::new(), vec![("Pooling".to_owned(), String::new())]));
@@ -288,14 +303,14 @@ fn dense(at: &Path, path: &str, k: usize, parameters: &mut Vec<Parameter>) -> Re
             format!("in_features must be {k}, and out_features be there"),
         ));
     }
-    let tanh = match config["activation_function"]
+    let then = match config["activation_function"]
         .as_str()
         .unwrap_or_default()
         .rsplit('.')
         .next()
     {
-        Some("Tanh") => true,
-        Some("Identity") => false,
+        Some("Tanh") => Then::Tanh,
+        Some("Identity") => Then::Nothing,
         other => {
             return Err(failed(
                 &file,
@@ -333,7 +348,7 @@ fn dense(at: &Path, path: &str, k: usize, parameters: &mut Vec<Parameter>) -> Re
         bias,
         n,
         k,
-        tanh,
+        then,
     })
 }
 

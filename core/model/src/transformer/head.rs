@@ -33,7 +33,15 @@ pub(super) struct Dense {
     pub bias: Option<usize>,
     pub n: usize,
     pub k: usize,
-    pub tanh: bool,
+    pub then: Then,
+}
+
+/// What a dense layer's outputs go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    Tanh,
+    Relu,
 }
 
 /// What follows the transformer.
@@ -101,7 +109,11 @@ impl Head {
             let out = (0..dense.n).map(|n| {
                 let bias = dense.bias.map_or(0.0, |bias| parameters[bias].values[n]);
                 let value = kernels::dot(from, &weight[n * dense.k..(n + 1) * dense.k]) + bias;
-                if dense.tanh { value.tanh() } else { value }
+                match dense.then {
+                    Then::Nothing => value,
+                    Then::Tanh => value.tanh(),
+                    Then::Relu => value.max(0.0),
+                }
             });
             let out = out.collect();
             stages.push(out);
@@ -153,11 +165,13 @@ impl Head {
         }
         for (place, dense) in self.dense.iter().enumerate().rev() {
             let (from, to) = (&pooled.stages[place], &pooled.stages[place + 1]);
-            if dense.tanh {
-                slope
-                    .iter_mut()
-                    .zip(to)
-                    .for_each(|(slope, value)| *slope *= 1.0 - value * value);
+            for (slope, value) in slope.iter_mut().zip(to) {
+                match dense.then {
+                    Then::Nothing => {}
+                    Then::Tanh => *slope *= 1.0 - value * value,
+                    Then::Relu if *value > 0.0 => {}
+                    Then::Relu => *slope = 0.0,
+                }
             }
             let weight = &parameters[dense.weight].values;
             let mut before = vec![0.0; dense.k];

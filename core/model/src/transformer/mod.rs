@@ -6,6 +6,7 @@
 //! written out by hand, because what an autodiff graph keeps is five times as much.
 
 mod attention;
+mod cross;
 mod dropout;
 mod folder;
 mod head;
@@ -19,6 +20,7 @@ mod save;
 mod sums;
 mod weights;
 
+pub use cross::CrossEncoder;
 pub use lora::Lora;
 pub use network::Family;
 pub use pass::Forward;
@@ -91,7 +93,10 @@ impl Transformer {
     /// # Errors
     /// If something is missing, odd or not supported: the message names it.
     pub fn load(folder: &Path, options: &Options) -> Result<Self, Error> {
-        let read = Folder::read(folder, options.max_tokens)?;
+        Self::of(Folder::read(folder, options.max_tokens)?, options)
+    }
+
+    fn of(read: Folder, options: &Options) -> Result<Self, Error> {
         let Folder {
             shape,
             network,
@@ -273,18 +278,17 @@ impl Transformer {
     /// # Errors
     /// None today; the signature is the encoders' common one.
     pub fn encode(&self, texts: &[Tokens]) -> Result<Vec<f32>, Error> {
-        Ok(self.embed(texts, true))
+        Ok(self.embed(&Chunk::all(&texts.iter().collect::<Vec<_>>()), true))
     }
 
     /// Embeddings as the folder's own modules make them: not of unit length if they do not say so.
     #[must_use]
     pub fn encode_as_saved(&self, texts: &[Tokens]) -> Vec<f32> {
-        self.embed(texts, false)
+        self.embed(&Chunk::all(&texts.iter().collect::<Vec<_>>()), false)
     }
 
-    fn embed(&self, texts: &[Tokens], unit: bool) -> Vec<f32> {
-        let texts: Vec<&Tokens> = texts.iter().collect();
-        let chunks = Chunk::all(&texts);
+    /// What the head gives for each text of the chunks, in order.
+    fn embed(&self, chunks: &[Chunk], unit: bool) -> Vec<f32> {
         let ready = self.ready();
         let pieces = chunks.par_iter().map(|chunk| {
             let mut bench = self.bench();

@@ -21,6 +21,8 @@ use crate::{Error, Tokens};
 /// Some texts side by side, without padding.
 pub(super) struct Chunk {
     pub tokens: Vec<u32>,
+    /// The type of each token; none, where all are of type 0.
+    pub types: Vec<u32>,
     pub texts: Vec<Text>,
 }
 
@@ -33,6 +35,7 @@ impl Chunk {
                 Some(last) if last.tokens.len() < CHUNK => {}
                 _ => chunks.push(Self {
                     tokens: Vec::new(),
+                    types: Vec::new(),
                     texts: Vec::new(),
                 }),
             }
@@ -228,7 +231,8 @@ impl Transformer {
                 let out = &mut out[row * hidden..(row + 1) * hidden];
                 out.copy_from_slice(table(self.network.words, chunk.tokens[row] as usize));
                 if let Some(types) = self.network.types {
-                    kernels::add(out, table(types, 0));
+                    let kind = chunk.types.get(row).copied().unwrap_or(0);
+                    kernels::add(out, table(types, kind as usize));
                 }
                 if let Some(positions) = self.network.positions {
                     kernels::add(out, table(positions, position + self.shape.first_position));
