@@ -11,6 +11,7 @@ mod folder;
 mod head;
 mod layer;
 mod lora;
+mod memory;
 mod network;
 mod pass;
 mod room;
@@ -20,6 +21,7 @@ mod sums;
 mod weights;
 
 pub use lora::Lora;
+pub use memory::{Memory, Step};
 pub use network::Family;
 pub use pass::Forward;
 

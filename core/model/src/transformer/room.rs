@@ -34,11 +34,10 @@ impl Room {
         all.entry(buffer.capacity()).or_default().push(buffer);
     }
 
-    /// Gives all of it back to the system.
-    pub fn clear(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+    /// Bytes of the buffers that wait to be used again.
+    pub fn bytes(&self) -> usize {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = all.iter().map(|(capacity, some)| capacity * some.len());
+        values.sum::<usize>() * size_of::<f32>()
     }
 }
