@@ -133,10 +133,15 @@ fn lock_beside(experiment: &Path) -> PathBuf {
 
 /// The experiment as written, with folders in place of models' names: names in Hugging Face's cache, which the environment
 /// says where to find.
-fn load(experiment: &Path, set: &[String]) -> Result<Source, Diagnostics> {
+///
+/// What is not found is told after what is wrong with the file itself.
+fn load(
+    experiment: &Path,
+    set: &[String],
+) -> Result<(Source, Result<(), Diagnostics>), Diagnostics> {
     let mut source = Source::load(experiment, set, &|name| std::env::var(name).ok())?;
-    source.find_models(&model::find_beside)?;
-    Ok(source)
+    let found = source.find_models(&model::find_beside);
+    Ok((source, found))
 }
 
 /// What is wrong with something the experiment names, or with a plugin's settings, is shown at its line.
@@ -195,7 +200,7 @@ fn begin(
     let began = Instant::now();
     // Before anything is loaded: what is loaded is part of what a run takes.
     let available = memory::available()?;
-    let source = load(path, set)?;
+    let (source, found) = load(path, set)?;
     let lock = lock_beside(path);
     // Compiled with copies in a scratch folder first: a run folder is made only for an experiment that can run.
     let scratch = Scratch::new();
@@ -205,6 +210,7 @@ fn begin(
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
+    found?;
     try_settings(&source, &experiment, &host)?;
     let (plan, inputs) = orchestrator_engine::compile(&experiment, &host)
         .map_err(|error| placed(error, &source, &experiment))?;
@@ -344,7 +350,7 @@ pub fn answers_folder() -> Option<PathBuf> {
 
 fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     let available = memory::available()?;
-    let source = load(path, set)?;
+    let (source, found) = load(path, set)?;
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock_beside(path), scratch.0.clone())?,
@@ -352,6 +358,7 @@ fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
+    found?;
     try_settings(&source, &experiment, &host)?;
     let (plan, inputs) = orchestrator_engine::compile(&experiment, &host)
         .map_err(|error| placed(error, &source, &experiment))?;
