@@ -123,9 +123,9 @@ fn what_is_wrong_with_a_model_folder_is_told_at_its_line() {
             "",
             3,
             &[
-                "there is no model folder",
+                "there is no model `nowhere`",
                 "x.yaml:3:",
-                "orchestrator model pull NAME",
+                "help: orchestrator model pull nowhere",
             ][..],
         ),
         (

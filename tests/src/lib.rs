@@ -78,7 +78,12 @@ pub fn c_library(folder: &Path, name: &str, source: &str, flags: &[&str]) -> Pat
 pub fn orchestrator(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(built().join("orchestrator"));
     command.args(arguments).current_dir(folder);
-    for name in ["ORCHESTRATOR_PLUGIN_PATH", "SCIFACT", "RAYON_NUM_THREADS"] {
+    for name in [
+        "ORCHESTRATOR_PLUGIN_PATH",
+        "ORCHESTRATOR_MEMORY",
+        "SCIFACT",
+        "RAYON_NUM_THREADS",
+    ] {
         command.env_remove(name);
     }
     command

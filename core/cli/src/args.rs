@@ -188,11 +188,8 @@ pub enum Language {
 
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Encode the lines of standard input: a JSON array of numbers each, of unit length.
-    Encode {
-        /// The model: the folder `model` of a run.
-        model: PathBuf,
-    },
+    /// Encode the lines of standard input: a JSON array of numbers each, as sentence-transformers' `encode` gives them.
+    Encode(Encode),
     /// Download a model into the cache that Hugging Face's libraries use, too; go on with a download that was interrupted.
     #[command(after_help = HUB)]
     Pull {
@@ -207,6 +204,42 @@ pub enum ModelCommand {
         /// The folder of a model, or the name of one in the cache.
         model: String,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Encode {
+    /// The folder of a model, such as `model` of a run, or the name of one in the cache.
+    pub model: String,
+    /// In what precision products are done.
+    #[arg(long, default_value = "f32")]
+    pub precision: Precision,
+    /// Longer texts are cut to so many tokens [default: as the folder says].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_tokens: Option<u32>,
+    /// Put this prompt of the model before every text [default: the model's default prompt, if it has one].
+    #[arg(long, value_name = "NAME", conflicts_with = "side")]
+    pub prompt: Option<String>,
+    /// What the texts are: put the model's prompt for queries or the one for passages before them.
+    #[arg(long)]
+    pub side: Option<Side>,
+    /// Lines that are read and encoded at a time; 1 answers each before it reads the next.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    F32,
+    Bf16,
+    Int8,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Side {
+    /// Claims or queries.
+    Anchor,
+    /// Documents or passages.
+    Document,
 }
 
 const HUB: &str = "\

@@ -10,12 +10,12 @@ use clap::CommandFactory as _;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
-use orchestrator_engine::{Error, Origin, Run};
+use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand};
-use crate::{doctor, isolation, model, plugin, show};
+use crate::{doctor, encode, isolation, memory, model, plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
         }
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
-            ModelCommand::Encode { model } => encode(&model),
+            ModelCommand::Encode(asked) => encode::run(&asked, json),
             ModelCommand::Pull { name, revision } => {
                 model::pull(&name, revision.as_deref(), json, quiet)
             }
@@ -131,8 +131,17 @@ fn lock_beside(experiment: &Path) -> PathBuf {
     std::path::absolute(&lock).unwrap_or(lock)
 }
 
-fn load(experiment: &Path, set: &[String]) -> Result<Source, Diagnostics> {
-    Source::load(experiment, set, &|name| std::env::var(name).ok())
+/// The experiment as written, with folders in place of models' names: names in Hugging Face's cache, which the environment
+/// says where to find.
+///
+/// What is not found is told after what is wrong with the file itself.
+fn load(
+    experiment: &Path,
+    set: &[String],
+) -> Result<(Source, Result<(), Diagnostics>), Diagnostics> {
+    let mut source = Source::load(experiment, set, &|name| std::env::var(name).ok())?;
+    let found = source.find_models(&model::find_beside);
+    Ok((source, found))
 }
 
 /// What is wrong with something the experiment names, or with a plugin's settings, is shown at its line.
@@ -189,7 +198,9 @@ fn begin(
     quiet: bool,
 ) -> Result<(), Diagnostics> {
     let began = Instant::now();
-    let source = load(path, set)?;
+    // Before anything is loaded: what is loaded is part of what a run takes.
+    let available = memory::available()?;
+    let (source, found) = load(path, set)?;
     let lock = lock_beside(path);
     // Compiled with copies in a scratch folder first: a run folder is made only for an experiment that can run.
     let scratch = Scratch::new();
@@ -199,8 +210,11 @@ fn begin(
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
+    found?;
     try_settings(&source, &experiment, &host)?;
     let (plan, inputs) = orchestrator_engine::compile(&experiment, &host)
+        .map_err(|error| placed(error, &source, &experiment))?;
+    fits(Estimate::of(&experiment, &inputs), available)
         .map_err(|error| placed(error, &source, &experiment))?;
     let folder = run_dir.unwrap_or_else(|| Path::new("runs").join(plan.folder_name()));
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -241,14 +255,27 @@ fn begin(
     })
 }
 
+/// Whether a run fits into memory, where both are known.
+fn fits(
+    estimate: Result<Option<Estimate<'_>>, Error>,
+    available: Option<u64>,
+) -> Result<(), Error> {
+    match (estimate?, available) {
+        (Some(estimate), Some(available)) => estimate.fit(available),
+        _ => Ok(()),
+    }
+}
+
 fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let began = Instant::now();
+    let available = memory::available()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
         json,
     )?;
     let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
+    fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
     go(run, &host, began, json, quiet, Error::into_diagnostics)
 }
 
@@ -322,7 +349,8 @@ pub fn answers_folder() -> Option<PathBuf> {
 }
 
 fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
-    let source = load(path, set)?;
+    let available = memory::available()?;
+    let (source, found) = load(path, set)?;
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock_beside(path), scratch.0.clone())?,
@@ -330,16 +358,30 @@ fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
+    found?;
     try_settings(&source, &experiment, &host)?;
-    let (plan, _) = orchestrator_engine::compile(&experiment, &host)
+    let (plan, inputs) = orchestrator_engine::compile(&experiment, &host)
         .map_err(|error| placed(error, &source, &experiment))?;
-    if json {
-        show::out(&plan.to_json());
+    let explained = |error| placed(error, &source, &experiment);
+    let estimate = Estimate::of(&experiment, &inputs).map_err(explained)?;
+    let needs = estimate.as_ref().map(Estimate::memory);
+    let checked = Checked {
+        plan: &plan,
+        memory: needs.as_ref(),
+    };
+    let shown = if json {
+        serde_json::to_string_pretty(&checked)
+            .map(|text| text + "\n")
+            .map_err(|error| error.to_string())
     } else {
-        show::out(
-            &serde_yaml::to_string(&plan)
-                .map_err(|error| internal("cannot print the plan", &error))?,
-        );
+        serde_yaml::to_string(&checked).map_err(|error| error.to_string())
+    };
+    show::out(&shown.map_err(|error| internal("cannot print the plan", &error))?);
+    // It may be meant for another machine.
+    if let (Some(estimate), Some(available)) = (&estimate, available)
+        && let Err(Error::At(_, wrong)) = estimate.fit(available)
+    {
+        show::warning(&format!("here, {}", wrong.message), json);
     }
     Ok(())
 }
@@ -367,24 +409,4 @@ fn report(run: &Path, output: Option<&Path>) -> Result<PathBuf, Diagnostics> {
         Diagnostic::new(Kind::Data, error.to_string()).help(help)
     })?;
     Ok(path)
-}
-
-fn encode(model: &Path) -> Result<(), Diagnostics> {
-    let failed = |error: orchestrator_model::Error| -> Diagnostics {
-        Diagnostic::new(Kind::Data, error.to_string())
-            .help("give the folder `model` of a run")
-            .into()
-    };
-    let options = orchestrator_model::transformer::Options::default();
-    let encoder = orchestrator_model::Encoder::load(model, &options).map_err(failed)?;
-    for line in std::io::stdin().lines() {
-        let line =
-            line.map_err(|error| Diagnostic::new(Kind::Data, format!("standard input: {error}")))?;
-        let tokens = encoder
-            .tokenize(&[&line], orchestrator_model::Side::Document)
-            .map_err(failed)?;
-        let embedding = encoder.encode(&tokens).map_err(failed)?;
-        show::out(&format!("{}\n", json!(embedding)));
-    }
-    Ok(())
 }

@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use orchestrator_diagnostics::Diagnostics;
+use orchestrator_model::kernels::{Level, has_bf16, has_vnni};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::{Value, json};
 
 use crate::commands::{Scratch, answers_folder, load_host, search_path};
+use crate::memory::kibibytes;
 use crate::{model, show};
 
 /// A fact: its name, as text, as JSON.
@@ -27,6 +29,7 @@ pub fn run(json: bool) -> Result<(), Diagnostics> {
         ),
         system(),
         processor(),
+        kernels(),
         threads(),
         memory(),
         plugins(&path, host.as_ref().ok()),
@@ -54,7 +57,7 @@ pub fn run(json: bool) -> Result<(), Diagnostics> {
 }
 
 /// The value of the first line `key: value` or `key=value` of a file.
-fn value_in(file: &str, key: &str) -> Option<String> {
+pub fn value_in(file: &str, key: &str) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     text.lines().find_map(|line| {
         let (name, value) = line.split_once([':', '='])?;
@@ -113,6 +116,28 @@ fn processor() -> Fact {
     ("cpu", shown, json!({ "name": name, "features": object }))
 }
 
+/// What the hot path of transformers was chosen to be on this processor, by precision.
+fn kernels() -> Fact {
+    let vectors = match Level::best() {
+        Level::Plain if cfg!(target_arch = "aarch64") => "NEON",
+        Level::Plain => "plain",
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => "AVX2 and FMA",
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => "AVX-512",
+    };
+    let bf16 = if has_bf16() {
+        "AVX512-BF16"
+    } else {
+        "f32: no instruction for it"
+    };
+    let int8 = if has_vnni() { "AVX512-VNNI" } else { "plain" };
+    let shown = format!("f32 by {vectors}\nbf16 by {bf16}\nint8 by {int8}");
+    let shown = shown.replace("by f32", "as f32");
+    let value = json!({ "f32": vectors, "bf16": bf16, "int8": int8 });
+    ("kernels", shown, value)
+}
+
 fn threads() -> Fact {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let given = std::env::var("RAYON_NUM_THREADS").ok();
@@ -129,11 +154,7 @@ fn threads() -> Fact {
 
 /// Memory in bytes, where the system says it in files.
 fn memory() -> Fact {
-    let of = |key: &str| -> Option<u64> {
-        let value = value_in("/proc/meminfo", key)?;
-        let kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kibibytes * 1024)
-    };
+    let of = |key: &str| kibibytes("/proc/meminfo", key);
     let (total, free) = (of("MemTotal"), of("MemAvailable"));
     // A container may have less than its machine.
     let bound = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
@@ -13,15 +13,27 @@ use crate::commands::interruptible;
 use crate::show;
 
 /// The cache of models, as the environment has it.
-pub fn cache() -> Result<Cache, Diagnostics> {
+pub fn cache() -> Result<Cache, Diagnostic> {
     Cache::from_environment(&|name| std::env::var_os(name)).ok_or_else(|| {
         Diagnostic::new(
             Kind::Data,
             "there is no cache of models: no home folder is known",
         )
         .help("set HF_HOME to a folder")
-        .into()
     })
+}
+
+/// The folder of a model that the command line names: a folder needs no cache.
+pub fn find(model: &str) -> Result<PathBuf, Diagnostic> {
+    find_beside(model, Path::new(model))
+}
+
+/// The folder of a model by its name, or the folder that the name would be.
+pub fn find_beside(model: &str, as_folder: &Path) -> Result<PathBuf, Diagnostic> {
+    if as_folder.is_dir() {
+        return Ok(as_folder.to_owned());
+    }
+    Ok(orchestrator_hub::find_beside(model, as_folder, &cache()?)?)
 }
 
 /// How the hub is asked, as the environment has it.
@@ -149,11 +161,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 pub fn show(model: &str, json: bool) -> Result<(), Diagnostics> {
-    // A folder needs no cache.
-    let folder = match Path::new(model) {
-        folder if folder.is_dir() => folder.to_owned(),
-        _ => orchestrator_hub::find(model, &cache()?).map_err(Diagnostic::from)?,
-    };
+    let folder = find(model)?;
     let card = orchestrator_hub::inspect(&folder).map_err(Diagnostic::from)?;
     if json {
         let mut value = json!(card);

@@ -63,6 +63,19 @@ pub fn name_is_taken(name: &str, kind: Kind, shipped: &PluginInfo, json: bool) {
     ));
 }
 
+/// Something that is not as was asked for, and goes on.
+pub fn warning(message: &str, json: bool) {
+    if json {
+        err(&format!(
+            "{}\n",
+            serde_json::json!({ "warning": { "message": message } })
+        ));
+        return;
+    }
+    let (yellow, bold, off) = warning_colors();
+    err(&format!("{yellow}warning{off}: {bold}{message}{off}\n"));
+}
+
 fn warning_colors() -> (&'static str, &'static str, &'static str) {
     if color() {
         ("\x1b[1;33m", "\x1b[1m", "\x1b[0m")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use orchestrator_data::{Reading, Source};
@@ -141,11 +141,32 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// The folder's own name.
+    /// Its name, wherever it lies: `organisation/name` if it is from Hugging Face's cache, else the folder's own name.
     #[must_use]
     pub fn name(&self) -> String {
-        let name = self.folder.file_name().unwrap_or_default();
+        model_name(&self.folder)
+    }
+}
+
+/// The name of the model in a folder, wherever that lies: `organisation/name` if it is a snapshot in Hugging Face's cache
+/// (`models--organisation--name/snapshots/COMMIT`), else the folder's own name. A name is its own name.
+#[must_use]
+pub fn model_name(folder: &Path) -> String {
+    let text = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
+    };
+    if folder.is_relative() {
+        return folder.to_string_lossy().into_owned();
+    }
+    let above = folder.parent().filter(|above| text(above) == "snapshots");
+    let of_model = above.and_then(Path::parent).map(text);
+    match of_model
+        .as_deref()
+        .and_then(|name| name.strip_prefix("models--"))
+    {
+        Some(name) => name.replace("--", "/"),
+        None => text(folder),
     }
 }
 

@@ -18,7 +18,7 @@ mod train;
 pub use experiment::{
     ActiveLearning, AfterWarmup, Annotator, AugmentStep, Bands, Bm25, Chat, Data, Difficulty,
     Encoder, Evaluate, Experiment, Lora, LossStep, Metric, MetricKind, PluginStep, Precision,
-    ProposeStep, Refresh, RoleFilter, Samples, Stage, Train, Transformer,
+    ProposeStep, Refresh, RoleFilter, Samples, Stage, Train, Transformer, model_name,
 };
 pub use expression::Expression;
 pub use schema::schema;

@@ -122,6 +122,16 @@ impl Node {
         }
     }
 
+    /// The node under these keys, one in the other.
+    pub fn under(&self, keys: &[&str]) -> Option<&Self> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    /// The same, to be changed.
+    pub fn under_mut(&mut self, keys: &[&str]) -> Option<&mut Self> {
+        keys.iter().try_fold(self, |node, key| node.get_mut(key))
+    }
+
     /// The node at a JSON pointer, or the nearest above it that is there.
     pub fn at(&self, pointer: &str) -> &Self {
         let mut node = self;

@@ -64,6 +64,59 @@ impl Source {
         }
     }
 
+    /// Puts folders in place of models' names: a model (`model.encoder.transformer`, those of `models`) that is no folder,
+    /// relative to the file that says so, is what `find` makes of its name and of the folder that is not there.
+    ///
+    /// # Errors
+    /// What `find` says of each, at its line.
+    pub fn find_models(
+        &mut self,
+        find: &dyn Fn(&str, &Path) -> Result<PathBuf, Diagnostic>,
+    ) -> Result<(), Diagnostics> {
+        let mut errors = Vec::new();
+        for keys in self.models() {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let Some(node) = self.root.under_mut(&keys) else {
+                continue;
+            };
+            // What is no text is told by `experiment`.
+            let (Data::Text(name), Some(folder)) = (&node.data, relative(node)) else {
+                continue;
+            };
+            if name.is_empty() || folder.is_dir() {
+                continue;
+            }
+            match find(name, &folder) {
+                Ok(found) => {
+                    let found = std::path::absolute(&found).unwrap_or(found);
+                    node.data = Data::Text(found.to_string_lossy().into_owned());
+                }
+                Err(diagnostic) => errors.push(diagnostic.at(node.place.location())),
+            }
+        }
+        Diagnostics::fail_if_any(errors)
+    }
+
+    /// The keys to each model that it names.
+    fn models(&self) -> Vec<Vec<String>> {
+        let trained = ["model", "encoder", "transformer"];
+        let mut all = Vec::new();
+        if self.root.under(&trained).is_some() {
+            all.push(trained.map(str::to_owned).to_vec());
+        }
+        if let Some(Data::Map(entries)) = self.root.get("models").map(|node| &node.data) {
+            for key in entries.iter().map(|entry| entry.key.clone()) {
+                let mut keys = vec!["models".to_owned(), key.clone()];
+                // A cross-encoder may be a group of its folder and a label.
+                if self.root.under(&["models", &key, "folder"]).is_some() {
+                    keys.push("folder".to_owned());
+                }
+                all.push(keys);
+            }
+        }
+        all
+    }
+
     /// Understands it, with the plugins there are.
     ///
     /// # Errors
@@ -90,22 +143,16 @@ impl Source {
         if let Some(plugins) = tree.get_mut("plugins") {
             *plugins = serde_json::json!(self.plugins());
         }
-        let mut pointers = vec![
-            "/data/corpus/path".to_owned(),
-            "/chat/cache".to_owned(),
-            "/model/encoder/transformer".to_owned(),
-        ];
-        for (group, inner) in [
-            ("/data/other", "/path"),
-            ("/models", ""),
-            ("/models", "/folder"),
-        ] {
-            if let Data::Map(entries) = &self.root.at(group).data
-                && tree.pointer(group).is_some()
-            {
-                let keys = entries.iter().map(|entry| &entry.key);
-                pointers.extend(keys.map(|key| format!("{group}/{key}{inner}")));
-            }
+        let mut pointers = vec!["/data/corpus/path".to_owned(), "/chat/cache".to_owned()];
+        pointers.extend(
+            self.models()
+                .iter()
+                .map(|keys| format!("/{}", keys.join("/"))),
+        );
+        if let Some(Data::Map(entries)) = self.root.under(&["data", "other"]).map(|node| &node.data)
+        {
+            let keys = entries.iter().map(|entry| &entry.key);
+            pointers.extend(keys.map(|key| format!("/data/other/{key}/path")));
         }
         for pointer in pointers {
             if let Some(place) = tree.pointer_mut(&pointer)

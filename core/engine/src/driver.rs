@@ -274,6 +274,12 @@ impl Driver<'_> {
                 (encoder, initial, None)
             }
         };
+        if let orchestrator_config::Encoder::Transformer(transformer) = &self.experiment.encoder
+            && let Some(note) = plan::note_on_precision(plan::precision(transformer))
+        {
+            self.store.event("precision", note)?;
+            self.show(Event::Note(note.to_owned()));
+        }
         let claims: Vec<&str> = data.anchors.iter().map(|one| one.text.as_str()).collect();
         self.texts = Arc::new(Texts::cut(&encoder, &documents, &claims)?);
         let decay = self.experiment.train.weight_decay as f32;

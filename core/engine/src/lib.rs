@@ -11,6 +11,7 @@ mod evaluating;
 mod instances;
 mod lent;
 mod making;
+mod memory;
 mod mining;
 mod plan;
 mod pool;
@@ -24,6 +25,7 @@ mod training;
 
 pub use error::Error;
 pub use instances::try_settings;
-pub use plan::{Inputs, Origin, Plan, PluginUsed, compile};
+pub use memory::{Checked, Estimate, Memory, Part};
+pub use plan::{Inputs, Origin, Plan, PluginUsed, compile, note_on_precision};
 pub use progress::{Event, Observer};
 pub use run::{Outcome, Run};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transformer};
+use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transformer, model_name};
 use orchestrator_data::{Dataset, Document, Source};
 use orchestrator_diagnostics::{Diagnostic, Kind};
 use orchestrator_model::{CrossEncoder, Encoder, transformer};
@@ -263,11 +263,7 @@ fn load_models(
 pub(crate) fn load_encoder(given: &Transformer) -> Result<Encoder, Error> {
     let options = transformer::Options {
         max_tokens: given.max_tokens,
-        precision: match given.precision {
-            Precision::F32 => transformer::Precision::F32,
-            Precision::Bf16 => transformer::Precision::Bf16,
-            Precision::Int8 => transformer::Precision::Int8,
-        },
+        precision: precision(given),
         dropout: given.dropout as f32,
         freeze: given.freeze,
         lora: given.lora.map(|lora| transformer::Lora {
@@ -276,6 +272,25 @@ pub(crate) fn load_encoder(given: &Transformer) -> Result<Encoder, Error> {
         }),
     };
     load_folder(&given.folder, &options, "/model/encoder/transformer")
+}
+
+pub(crate) fn precision(given: &Transformer) -> transformer::Precision {
+    match given.precision {
+        Precision::F32 => transformer::Precision::F32,
+        Precision::Bf16 => transformer::Precision::Bf16,
+        Precision::Int8 => transformer::Precision::Int8,
+    }
+}
+
+/// What is to be said of a precision that this processor does not have: f32 is used in its place.
+#[must_use]
+pub fn note_on_precision(precision: transformer::Precision) -> Option<&'static str> {
+    note_on(precision, orchestrator_model::kernels::has_bf16())
+}
+
+fn note_on(precision: transformer::Precision, has_bf16: bool) -> Option<&'static str> {
+    (precision == transformer::Precision::Bf16 && !has_bf16)
+        .then_some("this processor has no instruction for bfloat16: f32 is used in its place")
 }
 
 /// Loads a model folder that the experiment names at a place.
@@ -382,9 +397,11 @@ fn placeless(experiment: &Experiment) -> Experiment {
         }
     }
     if let Given::Transformer(transformer) = &mut placeless.encoder {
-        shorten(&mut transformer.folder);
+        transformer.folder = transformer.name().into();
     }
-    placeless.models.values_mut().for_each(shorten);
+    for folder in placeless.models.values_mut() {
+        *folder = model_name(folder).into();
+    }
     placeless.files.values_mut().for_each(shorten);
     if let Some(chat) = &mut placeless.chat {
         chat.base_url.clear();
@@ -419,5 +436,23 @@ impl Plan {
     pub fn folder_name(&self) -> String {
         let hash = sha256(self.to_json().as_bytes());
         format!("{}-{}", self.experiment.name, &hash[..8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{note_on, transformer::Precision};
+
+    #[test]
+    fn f32_in_place_of_bf16_is_told() {
+        for (precision, has_bf16, told) in [
+            (Precision::Bf16, false, true),
+            (Precision::Bf16, true, false),
+            (Precision::F32, false, false),
+            (Precision::Int8, false, false),
+        ] {
+            let note = note_on(precision, has_bf16);
+            assert_eq!(note.is_some(), told, "{precision:?}, {has_bf16}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use orchestrator_store::Store;
 use crate::driver::{Driver, file_error};
 use crate::error::Error;
 use crate::lent::Lent;
+use crate::memory::Estimate;
 use crate::plan::{self, Inputs, Origin, Plan};
 use crate::progress::Observer;
 
@@ -147,6 +148,14 @@ impl Run {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What it takes of memory; see [`Estimate::of`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn estimate(&self) -> Result<Option<Estimate<'_>>, Error> {
+        Estimate::of(&self.experiment, &self.inputs)
     }
 
     /// The experiment, with its places.

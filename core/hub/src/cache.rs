@@ -74,7 +74,15 @@ impl Cache {
 /// # Errors
 /// If there is neither, or only a part of it: says where it looked and what to run.
 pub fn find(name: &str, cache: &Cache) -> Result<PathBuf, NotFound> {
-    let as_folder = PathBuf::from(name);
+    find_beside(name, Path::new(name), cache)
+}
+
+/// The same, where the folder that the name would be is another than the name: in a file, paths are relative to the file.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_beside(name: &str, as_folder: &Path, cache: &Cache) -> Result<PathBuf, NotFound> {
+    let as_folder = as_folder.to_owned();
     if as_folder.is_dir() {
         return Ok(as_folder);
     }

@@ -17,7 +17,7 @@ mod listing;
 mod name;
 mod pull;
 
-pub use cache::{Cache, find};
+pub use cache::{Cache, find, find_beside};
 pub use card::{Card, Dense, SUPPORTED, inspect};
 pub use error::{Error, NotFound};
 pub use name::Name;

@@ -12,6 +12,7 @@ mod folder;
 mod head;
 mod layer;
 mod lora;
+mod memory;
 mod network;
 mod pass;
 mod room;
@@ -22,6 +23,7 @@ mod weights;
 
 pub use cross::CrossEncoder;
 pub use lora::Lora;
+pub use memory::{Memory, Step};
 pub use network::Family;
 pub use pass::Forward;
 

@@ -18,6 +18,11 @@ use crate::kernels;
 use crate::parameters::Gradient;
 use crate::{Error, Tokens};
 
+/// Chunks whose factors are there at once.
+pub(super) fn group(threads: usize) -> usize {
+    (4 * threads).max(8)
+}
+
 /// Some texts side by side, without padding.
 pub(super) struct Chunk {
     pub tokens: Vec<u32>,
@@ -361,7 +366,7 @@ impl Forward<'_> {
         let mut of_relative = vec![0.0f32; relative.len()];
         // Some chunks at a time, so that what their weights' gradients are made of does not lie about for all: in order, so
         // that it makes no difference how many.
-        let group = (4 * rayon::current_num_threads()).max(8);
+        let group = group(rayon::current_num_threads());
         for number in (lowest..model.shape.layers).rev() {
             let setting = model.setting(number, ready, &relative, self.dropout);
             let mut sum = SumOfLayer::of(model, number);

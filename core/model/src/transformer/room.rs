@@ -73,6 +73,12 @@ impl Room {
         buffers.resting += size;
         buffers.idle.entry(size).or_default().push(buffer);
     }
+
+    /// Bytes of the buffers that wait to be used again.
+    pub fn bytes(&self) -> usize {
+        let buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.resting * size_of::<f32>()
+    }
 }
 
 #[cfg(test)]

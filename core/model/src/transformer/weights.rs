@@ -72,7 +72,8 @@ impl Packed {
         );
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes it holds.
+    pub fn bytes(&self) -> usize {
         self.forward.bytes() + self.backward.get().map_or(0, Panels::bytes)
     }
 }
@@ -125,11 +126,6 @@ impl Ready {
                 }
             }
         }
-    }
-
-    /// Bytes it holds.
-    pub fn bytes(&self) -> usize {
-        self.layers.iter().flatten().map(Packed::bytes).sum()
     }
 }
 
