@@ -169,6 +169,20 @@ fn what_is_wrong_with_a_further_model_is_told_at_its_line() {
 }
 
 #[test]
+fn a_loss_that_is_guided_by_embeddings_refuses_a_cross_encoder_at_its_line() {
+    let text = small_experiment();
+    let line = text.lines().find(|line| line.contains("losses:")).unwrap();
+    let text = text.replace(line, "  losses: [gist]\n  teacher: judge");
+    let folder = experiment(&format!("models: {{ judge: roberta }}\n{text}"));
+    model("cross_encoders", "roberta", folder.path());
+    let shown = fail(&["check", "x.yaml"], folder.path(), 2);
+    assert!(
+        shown.contains("judge, a cross-encoder, has no embeddings") && shown.contains("x.yaml:"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn paths_of_further_models_are_kept_whole_and_the_schema_knows_labels() {
     let folder = experiment(&with(
         "{ judge: { folder: bert-three-labels, label: 1 }, other: roberta }",

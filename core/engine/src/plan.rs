@@ -8,7 +8,7 @@ use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transfo
 use orchestrator_data::{Dataset, Document, Source};
 use orchestrator_diagnostics::{Diagnostic, Kind};
 use orchestrator_model::{CrossEncoder, Encoder, transformer};
-use orchestrator_plugin_host::{Files, Host, Isolation, Kind as PluginKind, PluginInfo};
+use orchestrator_plugin_host::{Files, Host, Isolation, Kind as PluginKind, PluginInfo, service};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -160,6 +160,7 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
         encoder = Some(loaded);
     }
     let (models, cross_encoders) = load_models(experiment, &mut pins)?;
+    check_teacher(experiment, host, &cross_encoders)?;
     let mut files = Files::new();
     for (name, path) in &experiment.files {
         let bytes = std::fs::read(path).map_err(|why| {
@@ -257,6 +258,32 @@ fn load_models(
         models.insert(name.clone(), encoder);
     }
     Ok((models, cross_encoders))
+}
+
+/// A cross-encoder teaches by scores alone.
+fn check_teacher(
+    experiment: &Experiment,
+    host: &Host,
+    cross_encoders: &BTreeMap<String, CrossEncoder>,
+) -> Result<(), Error> {
+    let teacher = experiment.train.teacher.as_ref();
+    let Some(name) = teacher.filter(|name| cross_encoders.contains_key(*name)) else {
+        return Ok(());
+    };
+    let guided = experiment.train.losses.iter().find(|loss| {
+        let plugin = host.find(PluginKind::Loss, &loss.step.plugin);
+        let mut asked = plugin.iter().flat_map(|plugin| &plugin.info().services);
+        asked.any(|one| one == service::TEACHER)
+    });
+    guided.map_or(Ok(()), |loss| {
+        let message = format!(
+            "`{}` is guided by a second model, and {name}, a cross-encoder, has no embeddings",
+            loss.step.name
+        );
+        let told = Diagnostic::new(Kind::Experiment, message)
+            .help("for example teacher: initial, or a model that embeds, named under `models:`");
+        Err(Error::At("/train/teacher".to_owned(), Box::new(told)))
+    })
 }
 
 /// Loads the model that is trained.
