@@ -317,6 +317,12 @@ fn doctor_says_what_there_is_and_never_the_token() {
     #[cfg(target_arch = "aarch64")]
     assert_eq!(features["neon"], true);
     assert!(features.len() <= 5);
+    // The kernels are those of the instructions that are there.
+    let chosen = |precision: &str| value["kernels"][precision].as_str().unwrap().to_owned();
+    let has = |name: &str| features.get(name) == Some(&json!(true));
+    assert_eq!(chosen("f32") == "AVX-512", has("avx512f"));
+    assert_eq!(chosen("bf16") == "AVX512-BF16", has("avx512_bf16"));
+    assert_eq!(chosen("int8") == "AVX512-VNNI", has("avx512_vnni"));
     assert_eq!(
         value["hub"],
         json!({ "endpoint": "https://huggingface.co", "token": true, "offline": false })

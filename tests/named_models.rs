@@ -325,14 +325,18 @@ fn a_run_that_cannot_fit_is_refused_before_anything_is_written() {
     let checked = json(&succeed(&mut with(&["check", "x.yaml", "--json"], "1TB")));
     let needed = checked["memory"]["needed"].as_u64().unwrap();
     let parts = checked["memory"]["parts"].as_array().unwrap();
-    assert_eq!(parts[0]["what"], "activations of a step");
+    let activations = parts
+        .iter()
+        .find(|part| part["what"] == "activations of a step");
+    let activations = activations.unwrap()["bytes"].as_u64().unwrap();
     let sum: u64 = parts
         .iter()
         .map(|part| part["bytes"].as_u64().unwrap())
         .sum();
     assert_eq!(sum, needed);
     // A little too little: smaller pieces fit.
-    let little = (needed - needed / 10).to_string();
+    let enough = needed - activations / 4;
+    let little = enough.to_string();
     let run = ["run", "x.yaml", "--run-dir", "r"];
     let shown = fail(&mut with(&run, &little), 2);
     for part in [
@@ -351,7 +355,7 @@ fn a_run_that_cannot_fit_is_refused_before_anything_is_written() {
         &["check", "x.yaml", "--json", "--set", &set],
         "1TB",
     )));
-    assert!(small["memory"]["needed"].as_u64().unwrap() <= needed - needed / 10);
+    assert!(small["memory"]["needed"].as_u64().unwrap() <= enough);
     // Far too little.
     let shown = fail(&mut with(&run, "10kB"), 2);
     assert!(shown.contains("choose a smaller"), "{shown}");

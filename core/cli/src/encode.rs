@@ -26,14 +26,8 @@ pub fn run(asked: &args::Encode, json: bool) -> Result<(), Diagnostics> {
     }
     let input = std::io::stdin().lock();
     let output = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
-    let mut encode = |texts: &[String]| embeddings(&encoder, asked, texts);
-    pipe(
-        input,
-        output,
-        asked.batch as usize,
-        encoder.dim(),
-        &mut encode,
-    )
+    let encode = |texts: &[String]| embeddings(&encoder, asked, texts);
+    pipe(input, output, asked.batch as usize, encoder.dim(), encode)
 }
 
 /// What the model cannot do is said before anything is read.
@@ -110,7 +104,7 @@ fn pipe(
     mut output: impl Write,
     batch: usize,
     dim: usize,
-    encode: &mut dyn FnMut(&[String]) -> Result<Vec<f32>, Diagnostic>,
+    mut encode: impl FnMut(&[String]) -> Result<Vec<f32>, Diagnostic>,
 ) -> Result<(), Diagnostics> {
     let mut lines = input.lines();
     let (mut texts, mut read) = (Vec::with_capacity(batch), 0usize);
@@ -178,7 +172,7 @@ mod tests {
         ] {
             let (mut sizes, mut out) = (Vec::new(), Vec::new());
             let input = b"a\n\nbbb\r\ncc\nno end".as_slice();
-            pipe(input, &mut out, batch, 1, &mut lengths(&mut sizes)).unwrap();
+            pipe(input, &mut out, batch, 1, lengths(&mut sizes)).unwrap();
             assert_eq!(out, b"[0.25]\n[0.0]\n[0.75]\n[0.5]\n[1.5]\n", "{batch}");
             assert_eq!(sizes, expected, "{batch}");
         }
@@ -188,7 +182,7 @@ mod tests {
     fn what_is_not_utf8_is_told_after_what_came_before_it_is_answered() {
         let (mut sizes, mut out) = (Vec::new(), Vec::new());
         let input = b"a\nb\n\xff\nc\n".as_slice();
-        let error = pipe(input, &mut out, 2, 1, &mut lengths(&mut sizes)).unwrap_err();
+        let error = pipe(input, &mut out, 2, 1, lengths(&mut sizes)).unwrap_err();
         assert!(error.render(false).contains("line 3 of standard input"));
         assert_eq!(out, b"[0.25]\n[0.25]\n");
     }
@@ -210,7 +204,7 @@ mod tests {
         ] {
             let mut sizes = Vec::new();
             let input = b"a\nb\n".as_slice();
-            let ended = pipe(input, Fails(kind), 1, 1, &mut lengths(&mut sizes));
+            let ended = pipe(input, Fails(kind), 1, 1, lengths(&mut sizes));
             assert_eq!(ended.err().map(|error| error.exit_code()), code, "{kind}");
             assert_eq!(sizes, [1], "nothing more is encoded");
         }

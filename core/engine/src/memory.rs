@@ -32,6 +32,9 @@ pub struct Part {
     pub bytes: u64,
 }
 
+/// Bytes of a run of a static encoder on a small corpus.
+const PROGRAM: u64 = 60_000_000;
+
 const ACTIVATIONS: &str = "activations of a step";
 const CORPUS: &str = "texts of the corpus";
 const EMBEDDINGS: &str = "embeddings of the corpus";
@@ -131,6 +134,10 @@ impl<'r> Estimate<'r> {
                 4 * values.sum::<usize>() as u64
             }
         });
+        let judges = self.inputs.cross_encoders.values().map(|judge| {
+            let held = judge.to_score(self.threads, 2 * of_text);
+            held.total()
+        });
         let data = &self.inputs.data;
         let other_corpora = self
             .inputs
@@ -160,7 +167,8 @@ impl<'r> Estimate<'r> {
                 training.gradient.max(3 * 12 * trained),
             ),
             (ACTIVATIONS, training.activations + initial.activations),
-            ("further models", others.sum()),
+            ("further models", others.chain(judges).sum()),
+            ("the program and its plugins", PROGRAM),
             // As read, as plugins' table, as topics and tokens are made of them; tokens, and the index of BM25.
             (CORPUS, 4 * letters + 12 * words),
             // By the current model and by the untrained one.

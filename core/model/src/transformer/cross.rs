@@ -41,6 +41,12 @@ enum Score {
 }
 
 impl CrossEncoder {
+    /// What it is going to hold, with so many threads.
+    #[must_use]
+    pub fn to_score(&self, threads: usize, tokens_of_pair: usize) -> super::Memory {
+        self.model.to_encode(threads, tokens_of_pair)
+    }
+
     /// Whether a folder holds a cross-encoder: a model of sequence classification, by its `config.json`, with no module of
     /// sentence-transformers that pools it to an embedding.
     #[must_use]
