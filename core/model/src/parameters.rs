@@ -1,5 +1,10 @@
 //! What training changes: named tensors, and their gradients, in one order.
 
+use rayon::prelude::*;
+
+/// Values that one thread works on at a time: fixed, so that sums do not depend on the number of threads.
+const PIECE: usize = 4096;
+
 /// A tensor of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
@@ -133,10 +138,8 @@ impl Gradient {
     /// Multiplies every value.
     pub fn scale(&mut self, factor: f32) {
         for slope in self.slopes.iter_mut().flatten() {
-            slope
-                .values_mut()
-                .iter_mut()
-                .for_each(|value| *value *= factor);
+            let pieces = slope.values_mut().par_chunks_mut(PIECE);
+            pieces.for_each(|piece| piece.iter_mut().for_each(|value| *value *= factor));
         }
     }
 
@@ -144,9 +147,9 @@ impl Gradient {
     #[must_use]
     pub fn norm(&self) -> f64 {
         let squares = self.slopes.iter().flatten().map(|slope| {
-            let values = slope.values().chunks(4096);
             let of_piece = |piece: &[f32]| piece.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-            values.map(of_piece).sum::<f64>()
+            let pieces: Vec<f64> = slope.values().par_chunks(PIECE).map(of_piece).collect();
+            pieces.iter().sum::<f64>()
         });
         squares.sum::<f64>().sqrt()
     }

@@ -215,15 +215,12 @@ impl Sums<'_> {
 fn by_row(mut all: Vec<(u32, &[f32])>, hidden: usize) -> Slope {
     // The sort is stable: slopes of one row stay in order.
     all.sort_by_key(|(row, _)| *row);
-    let mut rows: Vec<u32> = Vec::new();
-    let mut values: Vec<f32> = Vec::new();
-    for (row, slope) in all {
-        if rows.last() != Some(&row) {
-            rows.push(row);
-            values.resize(rows.len() * hidden, 0.0);
-        }
-        let start = values.len() - hidden;
-        kernels::add(&mut values[start..], slope);
-    }
+    let groups: Vec<&[(u32, &[f32])]> = all.chunk_by(|a, b| a.0 == b.0).collect();
+    let mut values = vec![0.0; groups.len() * hidden];
+    values
+        .par_chunks_mut(hidden)
+        .zip(&groups)
+        .for_each(|(sum, group)| group.iter().for_each(|(_, slope)| kernels::add(sum, slope)));
+    let rows = groups.iter().map(|group| group[0].0).collect();
     Slope::Rows { rows, values }
 }
