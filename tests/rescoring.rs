@@ -143,7 +143,7 @@ fn what_is_wrong_with_a_further_model_is_told_at_its_line() {
         (
             "{ judge: { folder: nowhere, label: 1 } }",
             3,
-            &["there is no model folder"],
+            &["there is no model `nowhere`"],
         ),
         (
             "{ judge: { label: 1 } }",
