@@ -203,7 +203,7 @@ unsafe fn f32_plain<const M: usize, const WAY: u8, const LD: usize>(
 }
 
 /// Four bytes at a time in plain Rust: whole numbers, so the same sums as by any instruction. `WIDTH` is the panel's.
-unsafe fn int8_plain<const M: usize, const WIDTH: usize>(
+unsafe fn int8_plain<const M: usize, const WAY: u8, const WIDTH: usize>(
     steps: usize,
     left: *const u32,
     right: *const u32,
@@ -214,7 +214,7 @@ unsafe fn int8_plain<const M: usize, const WIDTH: usize>(
     for k in 0..steps {
         for (i, sums) in sums.iter_mut().enumerate() {
             // SAFETY: the caller's promise about `left`.
-            let a = unsafe { *left.add(k * M + i) }.to_le_bytes();
+            let a = unsafe { *left.add(place::<M, WAY, 0>(i, k)) }.to_le_bytes();
             for (j, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller's promise about `right`.
                 let b = unsafe { *right.add(k * WIDTH + j) }.to_le_bytes();
@@ -244,9 +244,9 @@ macro_rules! by_rows {
     };
 }
 
-macro_rules! table {
-    ($name:ident, $rows:tt, $way:expr, $ld:expr, $m:expr) => {{
-        let table: &[Micro] = match ($way, $ld) {
+macro_rules! by_way {
+    ($name:ident, $rows:tt, $way:expr, $ld:expr) => {
+        match ($way, $ld) {
             (Way::Packed, _) => &by_rows!($name, $rows, PACKED, 0),
             (Way::Rows, 80) => &by_rows!($name, $rows, ROWS, 80),
             (Way::Rows, 528) => &by_rows!($name, $rows, ROWS, 528),
@@ -257,66 +257,31 @@ macro_rules! table {
             (Way::Columns, 2064) => &by_rows!($name, $rows, COLUMNS, 2064),
             (Way::Columns, 8208) => &by_rows!($name, $rows, COLUMNS, 8208),
             _ => return None,
-        };
-        table.get($m.wrapping_sub(1)).copied()
-    }};
+        }
+    };
 }
 
 /// The loop for a tile of `m` rows, if there is one: `ld` is one of [`super::STRIDES`], or of no matter for packed words;
 /// words other than f32 are always packed.
+#[rustfmt::skip]
 pub(super) fn micro(level: Level, word: Word, way: Way, ld: usize, m: usize) -> Option<Micro> {
-    match (level, word) {
+    let of_rows: &[Micro] = match (level, word) {
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, Word::F32) => {
-            table!(f32_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], way, ld, m)
-        }
+        (Level::Avx512, Word::F32) => by_way!(f32_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], way, ld),
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, Word::F32) => table!(f32_256, [1 2 3 4 5 6], way, ld, m),
-        (Level::Plain, Word::F32) => table!(f32_plain, [1 2 3 4], way, ld, m),
+        (Level::Avx2, Word::F32) => by_way!(f32_256, [1 2 3 4 5 6], way, ld),
+        (Level::Plain, Word::F32) => by_way!(f32_plain, [1 2 3 4], way, ld),
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, Word::Bf16) => {
-            let table: &[Micro] =
-                &by_rows!(bf16_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0);
-            table.get(m.wrapping_sub(1)).copied()
-        }
+        (Level::Avx512, Word::Bf16) => &by_rows!(bf16_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0),
         #[cfg(target_arch = "x86_64")]
-        (_, Word::Bf16) => None,
+        (_, Word::Bf16) => return None,
         #[cfg(target_arch = "x86_64")]
         (Level::Avx512, Word::Int8) if super::has_vnni() => {
-            let table: &[Micro] =
-                &by_rows!(int8_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0);
-            table.get(m.wrapping_sub(1)).copied()
+            &by_rows!(int8_512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 0)
         }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, Word::Int8) => {
-            let table: &[Micro] = &[
-                int8_plain::<1, 32>,
-                int8_plain::<2, 32>,
-                int8_plain::<3, 32>,
-                int8_plain::<4, 32>,
-                int8_plain::<5, 32>,
-                int8_plain::<6, 32>,
-                int8_plain::<7, 32>,
-                int8_plain::<8, 32>,
-                int8_plain::<9, 32>,
-                int8_plain::<10, 32>,
-                int8_plain::<11, 32>,
-                int8_plain::<12, 32>,
-                int8_plain::<13, 32>,
-                int8_plain::<14, 32>,
-            ];
-            table.get(m.wrapping_sub(1)).copied()
-        }
-        (_, Word::Int8) => {
-            let table: &[Micro] = &[
-                int8_plain::<1, 16>,
-                int8_plain::<2, 16>,
-                int8_plain::<3, 16>,
-                int8_plain::<4, 16>,
-                int8_plain::<5, 16>,
-                int8_plain::<6, 16>,
-            ];
-            table.get(m.wrapping_sub(1)).copied()
-        }
-    }
+        (Level::Avx512, Word::Int8) => &by_rows!(int8_plain, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], PACKED, 32),
+        (_, Word::Int8) => &by_rows!(int8_plain, [1 2 3 4 5 6], PACKED, 16),
+    };
+    of_rows.get(m.wrapping_sub(1)).copied()
 }

@@ -106,3 +106,26 @@ pub fn has_vnni() -> bool {
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
+
+#[cfg(test)]
+mod numbers_of_tests {
+    /// Numbers from -1 to 1 that look random.
+    pub fn numbers(n: usize, salt: usize) -> Vec<f32> {
+        (0..n)
+            .map(|i| ((i * 2_654_435_761 + salt * 40_503) % 2003) as f32 / 1001.5 - 1.0)
+            .collect()
+    }
+
+    /// `a W^T` in f64.
+    pub fn exact(a: &[f32], w: &[f32], m: usize, n: usize, k: usize) -> Vec<f64> {
+        let mut out = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                out[i * n + j] = (0..k)
+                    .map(|s| f64::from(a[i * k + s]) * f64::from(w[j * k + s]))
+                    .sum();
+            }
+        }
+        out
+    }
+}

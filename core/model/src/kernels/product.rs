@@ -330,25 +330,8 @@ pub(crate) fn gradient_of_weights(
 
 #[cfg(test)]
 mod tests {
+    use super::super::numbers_of_tests::{exact, numbers};
     use super::*;
-
-    fn numbers(n: usize, salt: usize) -> Vec<f32> {
-        (0..n)
-            .map(|i| ((i * 2_654_435_761 + salt * 40_503) % 2003) as f32 / 1001.5 - 1.0)
-            .collect()
-    }
-
-    fn exact(a: &[f32], w: &[f32], m: usize, n: usize, k: usize) -> Vec<f64> {
-        let mut out = vec![0.0; m * n];
-        for i in 0..m {
-            for j in 0..n {
-                out[i * n + j] = (0..k)
-                    .map(|s| f64::from(a[i * k + s]) * f64::from(w[j * k + s]))
-                    .sum();
-            }
-        }
-        out
-    }
 
     #[test]
     fn products_are_right_and_of_the_same_bits_at_every_level() {

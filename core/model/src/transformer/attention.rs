@@ -89,20 +89,46 @@ impl Attention<'_> {
         }
     }
 
-    /// The scores of a block of queries: what the softmax is of, but for the scale that is returned.
+    /// Copies padded rows back to a head's columns of `[rows, width]`.
+    fn put(
+        &self,
+        from: &[f32],
+        rows: Range<usize>,
+        to: &mut [f32],
+        (width, start): (usize, usize),
+    ) {
+        for (from, row) in from.chunks_exact(Right::padded(self.dim)).zip(rows) {
+            to[row * width + start..][..self.dim].copy_from_slice(&from[..self.dim]);
+        }
+    }
+
+    /// The scores of a block of queries of the text that begins at row `start`, with its keys on the desk: what the softmax is
+    /// of, but for the scale that is returned.
     fn scores(
         &self,
+        qkv: &[f32],
+        start: usize,
         head: usize,
         block: &Range<usize>,
         length: usize,
-        scores: &mut [f32],
-        line: usize,
+        desk: &mut Desk,
     ) -> f32 {
+        let (line, narrow) = (stride(Right::padded(length)), stride(self.dim));
+        let place = (3 * self.hidden(), head * self.dim);
+        let rows = block.start + start..block.end + start;
+        self.copy(qkv, place, rows, &mut desk.queries, narrow);
+        kernels::product(
+            Left::rows(&desk.queries, narrow),
+            block.len(),
+            &desk.keys,
+            (&mut desk.scores, line),
+            false,
+        );
         let Some((relative, longest)) = self.relative else {
             return self.scale();
         };
         let of_head = &relative[head * (2 * longest - 1)..][..2 * longest - 1];
-        for (scores, query) in scores.chunks_exact_mut(line).zip(block.clone()) {
+        for (scores, query) in desk.scores.chunks_exact_mut(line).zip(block.clone()) {
             kernels::scale(&mut scores[..length], self.scale());
             kernels::add(
                 &mut scores[..length],
@@ -128,7 +154,6 @@ impl Attention<'_> {
         for text in texts {
             let (start, length) = (text.rows.start, text.rows.len());
             let line = stride(Right::padded(length));
-            let narrow = stride(self.dim);
             at_least(&mut desk.scores, BLOCK * line);
             at_least(&mut desk.out, BLOCK * padded);
             for head in 0..self.heads {
@@ -141,21 +166,7 @@ impl Attention<'_> {
                 for first in (0..length).step_by(BLOCK) {
                     let block = first..length.min(first + BLOCK);
                     let rows = block.start + start..block.end + start;
-                    self.copy(
-                        qkv,
-                        (width, column),
-                        rows.clone(),
-                        &mut desk.queries,
-                        narrow,
-                    );
-                    kernels::product(
-                        Left::rows(&desk.queries, narrow),
-                        block.len(),
-                        &desk.keys,
-                        (&mut desk.scores, line),
-                        false,
-                    );
-                    let scale = self.scores(head, &block, length, &mut desk.scores, line);
+                    let scale = self.scores(qkv, start, head, &block, length, desk);
                     for (scores, query) in desk.scores.chunks_exact_mut(line).zip(block.clone()) {
                         let seen = self.seen(query, length);
                         scores[..seen.start].fill(0.0);
@@ -178,10 +189,7 @@ impl Attention<'_> {
                             (&mut desk.out, padded),
                             false,
                         );
-                        for (from, row) in desk.out.chunks_exact(padded).zip(rows) {
-                            context[row * hidden + column..][..self.dim]
-                                .copy_from_slice(&from[..self.dim]);
-                        }
+                        self.put(&desk.out, rows, context, (hidden, column));
                     }
                 }
             }
@@ -237,22 +245,7 @@ impl Attention<'_> {
                 for first in (0..length).step_by(BLOCK) {
                     let block = first..length.min(first + BLOCK);
                     let rows = block.start + start..block.end + start;
-                    self.copy(
-                        qkv,
-                        (width, column),
-                        rows.clone(),
-                        &mut desk.queries,
-                        narrow,
-                    );
-                    let queries = Left::rows(&desk.queries, narrow);
-                    kernels::product(
-                        queries,
-                        block.len(),
-                        &desk.keys,
-                        (&mut desk.scores, line),
-                        false,
-                    );
-                    let scale = self.scores(head, &block, length, &mut desk.scores, line);
+                    let scale = self.scores(qkv, start, head, &block, length, desk);
                     self.copy(
                         of_context,
                         (hidden, column),
@@ -331,16 +324,11 @@ impl Attention<'_> {
                         (&mut desk.out, padded),
                         false,
                     );
-                    for (from, row) in desk.out.chunks_exact(padded).zip(rows) {
-                        of_qkv[row * width + column..][..self.dim]
-                            .copy_from_slice(&from[..self.dim]);
-                    }
+                    self.put(&desk.out, rows, of_qkv, (width, column));
                 }
                 for (sums, part) in [(&desk.of_keys, 1), (&desk.of_values, 2)] {
-                    for (from, row) in sums.chunks_exact(padded).zip(text.rows.clone()) {
-                        of_qkv[row * width + part * hidden + column..][..self.dim]
-                            .copy_from_slice(&from[..self.dim]);
-                    }
+                    let place = (width, part * hidden + column);
+                    self.put(sums, text.rows.clone(), of_qkv, place);
                 }
             }
         }

@@ -131,6 +131,48 @@ impl Setting<'_> {
         );
     }
 
+    /// A copy of the slopes of what a part adds, with its drops.
+    fn dropped(&self, slopes: &[f32], texts: &[Text], kind: usize) -> Vec<f32> {
+        let mut copy = self.room.take(slopes.len());
+        copy.copy_from_slice(slopes);
+        self.drop_rows(&mut copy, texts, kind);
+        copy
+    }
+
+    /// The context of each row, and the logarithms for the way back.
+    fn attend(&self, qkv: &[f32], texts: &[Text], bench: &mut Bench) -> (Vec<f32>, Vec<f32>) {
+        let rows = qkv.len() / (3 * self.hidden);
+        let mut context = self.room.take(rows * self.hidden);
+        let mut logs = vec![0.0; self.attention.heads * rows];
+        let dropout = self.dropout.as_ref();
+        self.attention.forward(
+            qkv,
+            texts,
+            &mut context,
+            &mut logs,
+            dropout,
+            &mut bench.desk,
+        );
+        (context, logs)
+    }
+
+    /// What is wanted for the way back; else its room is given back.
+    fn keep(&self, kept: Kept, keep: bool) -> Option<Kept> {
+        if keep {
+            return Some(kept);
+        }
+        for done in [
+            kept.qkv,
+            kept.context,
+            kept.first.0,
+            kept.inner,
+            kept.second.0,
+        ] {
+            self.room.give(done);
+        }
+        None
+    }
+
     fn rotate(&self, qkv: &mut [f32], texts: &[Text], back: bool) {
         if let Some(rotary) = self.rotary {
             for text in texts {
@@ -155,18 +197,8 @@ impl Setting<'_> {
             return self.forward_modern(x, texts, bench, keep);
         }
         let (room, hidden) = (self.room, self.hidden);
-        let rows = x.len() / hidden;
         let qkv = self.linear(QKV, &x, bench);
-        let mut context = room.take(x.len());
-        let mut logs = vec![0.0; self.attention.heads * rows];
-        self.attention.forward(
-            &qkv,
-            texts,
-            &mut context,
-            &mut logs,
-            self.dropout.as_ref(),
-            &mut bench.desk,
-        );
+        let (context, logs) = self.attend(&qkv, texts, bench);
         let mut first = self.linear(OUT, &context, bench);
         self.drop_rows(&mut first, texts, 1);
         kernels::add(&mut first, &x);
@@ -191,21 +223,15 @@ impl Setting<'_> {
         let second_inverse = normalise_rows(&mut second, hidden, self.epsilon);
         let mut next = middle;
         self.stretch(1, &mut next, &second);
-        if keep {
-            let kept = Kept {
-                qkv,
-                logs,
-                context,
-                first: (first, first_inverse),
-                inner,
-                second: (second, second_inverse),
-            };
-            return (next, Some(kept));
-        }
-        for done in [qkv, context, first, inner, second] {
-            room.give(done);
-        }
-        (next, None)
+        let kept = Kept {
+            qkv,
+            logs,
+            context,
+            first: (first, first_inverse),
+            inner,
+            second: (second, second_inverse),
+        };
+        (next, self.keep(kept, keep))
     }
 
     fn norm(&self, which: usize) -> Option<&Norm> {
@@ -257,9 +283,7 @@ impl Setting<'_> {
         let mut slope = of_out;
         let second = self.norm_back(1, &mut slope, &kept.second);
         room.give(kept.second.0);
-        let mut of_down = room.take(slope.len());
-        of_down.copy_from_slice(&slope);
-        self.drop_rows(&mut of_down, texts, 2);
+        let of_down = self.dropped(&slope, texts, 2);
         let mut of_inner = room.take(kept.inner.len());
         self.back(DOWN, &of_down, &mut of_inner, false, bench);
         kernels::activate_slope(&mut of_inner, &kept.inner, self.activation);
@@ -270,9 +294,7 @@ impl Setting<'_> {
         self.stretch(0, &mut middle, &kept.first.0);
         let first = self.norm_back(0, &mut slope, &kept.first);
         room.give(kept.first.0);
-        let mut of_attention = room.take(slope.len());
-        of_attention.copy_from_slice(&slope);
-        self.drop_rows(&mut of_attention, texts, 1);
+        let of_attention = self.dropped(&slope, texts, 1);
         let mut of_context = room.take(slope.len());
         self.back(OUT, &of_attention, &mut of_context, false, bench);
         let mut of_qkv = room.take(3 * slope.len());
@@ -337,16 +359,7 @@ impl Setting<'_> {
         self.stretch(0, &mut middle, &first);
         let mut qkv = self.linear(QKV, &middle, bench);
         self.rotate(&mut qkv, texts, false);
-        let mut context = room.take(x.len());
-        let mut logs = vec![0.0; self.attention.heads * rows];
-        self.attention.forward(
-            &qkv,
-            texts,
-            &mut context,
-            &mut logs,
-            self.dropout.as_ref(),
-            &mut bench.desk,
-        );
+        let (context, logs) = self.attend(&qkv, texts, bench);
         let mut adds = self.linear(OUT, &context, bench);
         self.drop_rows(&mut adds, texts, 1);
         kernels::add(&mut x, &adds);
@@ -363,21 +376,15 @@ impl Setting<'_> {
         for done in [gated, adds, middle] {
             room.give(done);
         }
-        if keep {
-            let kept = Kept {
-                qkv,
-                logs,
-                context,
-                first: (first, first_inverse),
-                inner,
-                second: (second, second_inverse),
-            };
-            return (x, Some(kept));
-        }
-        for done in [qkv, context, first, inner, second] {
-            room.give(done);
-        }
-        (x, None)
+        let kept = Kept {
+            qkv,
+            logs,
+            context,
+            first: (first, first_inverse),
+            inner,
+            second: (second, second_inverse),
+        };
+        (x, self.keep(kept, keep))
     }
 
     fn backward_modern(
@@ -392,9 +399,7 @@ impl Setting<'_> {
         // What came in is not needed: the norms' rows are kept.
         room.give(x);
         let mut slope = of_out;
-        let mut of_down = room.take(slope.len());
-        of_down.copy_from_slice(&slope);
-        self.drop_rows(&mut of_down, texts, 2);
+        let of_down = self.dropped(&slope, texts, 2);
         let mut of_gated = room.take(kept.inner.len() / 2);
         self.back(DOWN, &of_down, &mut of_gated, false, bench);
         let mut of_inner = room.take(kept.inner.len());
@@ -424,9 +429,7 @@ impl Setting<'_> {
         let second = self.norm_back(1, &mut through, &kept.second);
         room.give(kept.second.0);
         kernels::add(&mut slope, &through);
-        let mut of_attention = room.take(slope.len());
-        of_attention.copy_from_slice(&slope);
-        self.drop_rows(&mut of_attention, texts, 1);
+        let of_attention = self.dropped(&slope, texts, 1);
         let mut of_context = room.take(slope.len());
         self.back(OUT, &of_attention, &mut of_context, false, bench);
         let mut of_qkv = room.take(3 * slope.len());

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use sha2::{Digest as _, Sha256};
 
 use super::network::{Layer, Network};
-use super::weights::joined;
 use crate::parameters::{Parameter, Slope};
 
 /// Small matrices beside the large ones that are trained in their place.
@@ -117,13 +116,12 @@ impl Adapters {
 
     /// The rows of a linear layer, adapters and all.
     pub fn whole(&self, parameters: &[Parameter], layer: &Layer, which: usize) -> Vec<f32> {
-        if !self.are_there() {
-            return joined(parameters, layer, which);
+        let linear = &layer.linears[which];
+        let mut whole = Vec::with_capacity(linear.n * linear.k);
+        for part in &linear.parts {
+            whole.extend_from_slice(&self.weight(parameters, part.weight));
         }
-        let parts = layer.linears[which].parts.iter();
-        parts
-            .flat_map(|part| self.weight(parameters, part.weight).into_owned())
-            .collect()
+        whole
     }
 
     /// From the gradient of a whole weight to those of its adapters.

@@ -330,7 +330,14 @@ impl Transformer {
         }
         // Made before it is put there: threads are at work on it, and one that waits for another may be handed work that asks
         // for it too.
-        let ready = Ready::of(&self.network, &self.parameters, &self.adapters, precision);
+        let relative = self.by_distance();
+        let ready = Ready::of(
+            &self.network,
+            &self.parameters,
+            &self.adapters,
+            precision,
+            relative,
+        );
         place.get_or_init(|| ready)
     }
 

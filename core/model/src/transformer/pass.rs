@@ -148,7 +148,6 @@ impl Transformer {
         &'a self,
         number: usize,
         ready: &'a Ready,
-        relative: &'a [f32],
         dropout: Option<Dropout>,
     ) -> Setting<'a> {
         let window = self.shape.window(number);
@@ -160,7 +159,8 @@ impl Transformer {
                 heads: self.shape.heads,
                 dim: self.shape.head(),
                 window,
-                relative: (!relative.is_empty()).then_some((relative, self.text.max_tokens)),
+                relative: (!ready.relative.is_empty())
+                    .then_some((&ready.relative, self.text.max_tokens)),
                 layer: number + 1,
             },
             rotary: self
@@ -195,9 +195,8 @@ impl Transformer {
             Some(trace) => trace.embedded = (rows, inverses),
             None => self.room.give(rows),
         }
-        let relative = self.by_distance();
         for number in 0..self.shape.layers {
-            let setting = self.setting(number, ready, &relative, dropout);
+            let setting = self.setting(number, ready, dropout);
             let keep = trace.is_some() && number >= self.options.freeze;
             if let Some(trace) = trace
                 .as_deref_mut()
@@ -259,7 +258,7 @@ impl Transformer {
     }
 
     /// What MPNet's attention adds for each distance: for each head `2 * longest - 1` values.
-    fn by_distance(&self) -> Vec<f32> {
+    pub(super) fn by_distance(&self) -> Vec<f32> {
         let Some(table) = self.network.relative else {
             return Vec::new();
         };
@@ -362,13 +361,12 @@ impl Forward<'_> {
                 .collect();
             sums.norm(norm, &parts);
         }
-        let relative = model.by_distance();
-        let mut of_relative = vec![0.0f32; relative.len()];
+        let mut of_relative = vec![0.0f32; ready.relative.len()];
         // Some chunks at a time, so that what their weights' gradients are made of does not lie about for all: in order, so
         // that it makes no difference how many.
         let group = group(rayon::current_num_threads());
         for number in (lowest..model.shape.layers).rev() {
-            let setting = model.setting(number, ready, &relative, self.dropout);
+            let setting = model.setting(number, ready, self.dropout);
             let mut sum = SumOfLayer::of(model, number);
             for (slopes, (traces, chunks)) in slopes
                 .chunks_mut(group)

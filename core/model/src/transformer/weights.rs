@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::network::{Layer, Linear, Network};
+use super::network::{Linear, Network};
 use crate::kernels::{self, Base, Panels, Precision, Scratch};
 use crate::parameters::Parameter;
 
@@ -81,6 +81,8 @@ impl Packed {
 /// All layers, ready.
 pub(super) struct Ready {
     pub layers: Vec<[Packed; 4]>,
+    /// What MPNet's attention adds for each distance.
+    pub relative: Vec<f32>,
     precision: Precision,
 }
 
@@ -90,6 +92,7 @@ impl Ready {
         parameters: &[Parameter],
         adapters: &super::lora::Adapters,
         precision: Precision,
+        relative: Vec<f32>,
     ) -> Self {
         let layers = network.layers.iter().map(|layer| {
             [0, 1, 2, 3].map(|which| {
@@ -104,6 +107,7 @@ impl Ready {
         });
         Self {
             layers: layers.collect(),
+            relative,
             precision,
         }
     }
@@ -127,12 +131,4 @@ impl Ready {
             }
         }
     }
-}
-
-/// The rows of all parts of a linear layer.
-pub(super) fn joined(parameters: &[Parameter], layer: &Layer, which: usize) -> Vec<f32> {
-    let parts = layer.linears[which].parts.iter();
-    parts
-        .flat_map(|part| parameters[part.weight].values.iter().copied())
-        .collect()
 }
