@@ -59,7 +59,7 @@ pub(crate) fn multiply(
     let steps = k.div_ceil(per_word);
     let block = Panels::block_of(word, steps);
     let panels = n.div_ceil(width);
-    let [whole_tile, last_tile] = loops(level, word, m, height);
+    let tiles = Tiles::of(level, word, m);
     if word == Word::Int8 {
         scale_rows(a, lda, m, k, &mut scratch.scales);
     }
@@ -85,97 +85,152 @@ pub(crate) fn multiply(
         let base = if start > 0 { Base::Out } else { base };
         for (panel, words) in right_words.chunks_exact(width * length).enumerate() {
             let column = panel * width;
-            let whole = column + width <= n && word != Word::Int8;
+            if word != Word::Int8 {
+                let place = (column, width.min(n - column));
+                tiles.add(
+                    left,
+                    m,
+                    length,
+                    words,
+                    (&mut *out, ldo),
+                    place,
+                    base,
+                    &mut scratch.tile,
+                );
+                continue;
+            }
+            let columns = width.min(n - column);
+            let bias = match base {
+                Base::Zero => &[][..],
+                Base::Bias(bias) => &bias[column..column + columns],
+                Base::Out => {
+                    unreachable!("products of bytes are of encoding, which adds nothing up")
+                }
+            };
             for row in (0..m).step_by(height) {
                 let rows = height.min(m - row);
-                let run = if rows == height {
-                    whole_tile
-                } else {
-                    last_tile
-                };
                 let of_tile = &left[row * length..][..rows * length];
-                if whole {
-                    let to = &mut out[row * ldo + column..][..(rows - 1) * ldo + width];
-                    let to: *mut u32 = to.as_mut_ptr().cast();
-                    let from = match base {
-                        Base::Zero => (std::ptr::null(), 0),
-                        Base::Bias(bias) => (bias[column..column + width].as_ptr().cast(), 0),
-                        Base::Out => (to.cast_const(), ldo),
-                    };
-                    // SAFETY: the slices were just cut to what the loop reads and writes; f32 and u32 are alike in size and
-                    // alignment; panels were packed for this level, which this processor has.
-                    unsafe { run(length, of_tile.as_ptr(), words.as_ptr(), (to, ldo), from) }
-                    continue;
-                }
-                let tile = &mut scratch.tile.get_mut()[..rows * width];
-                // SAFETY: as above; the tile has rows of the panel's width.
-                unsafe {
-                    run(
-                        length,
-                        of_tile.as_ptr(),
-                        words.as_ptr(),
-                        (tile.as_mut_ptr(), width),
-                        (std::ptr::null(), 0),
-                    );
-                }
-                let columns = width.min(n - column);
-                if word == Word::Int8 {
-                    let bias = match base {
-                        Base::Zero => &[][..],
-                        Base::Bias(bias) => &bias[column..column + columns],
-                        Base::Out => {
-                            unreachable!("products of bytes are of encoding, which adds nothing up")
-                        }
-                    };
-                    let (scales, sums) = (
-                        &right.scales[column..][..columns],
-                        &right.sums[column..][..columns],
-                    );
-                    let to = &mut out[row * ldo + column..][..(rows - 1) * ldo + columns];
-                    super::from_bytes(
-                        to,
-                        ldo,
-                        bias,
-                        tile,
-                        width,
-                        &scratch.scales[row..row + rows],
-                        scales,
-                        sums,
-                    );
-                    continue;
-                }
-                for (i, tile) in tile.chunks_exact(width).enumerate() {
-                    let to = &mut out[(row + i) * ldo + column..][..columns];
-                    for (place, (to, sum)) in to.iter_mut().zip(tile).enumerate() {
-                        let before = match base {
-                            Base::Zero => 0.0,
-                            Base::Bias(bias) => bias[column + place],
-                            Base::Out => *to,
-                        };
-                        *to = before + f32::from_bits(*sum);
-                    }
-                }
+                let tile = tiles.apart(rows, length, of_tile, words, &mut scratch.tile);
+                super::from_bytes(
+                    &mut out[row * ldo + column..][..(rows - 1) * ldo + columns],
+                    ldo,
+                    bias,
+                    tile,
+                    width,
+                    &scratch.scales[row..row + rows],
+                    &right.scales[column..][..columns],
+                    &right.sums[column..][..columns],
+                );
             }
         }
     }
 }
 
-/// The loops for whole tiles of `m` packed rows, and for what is left of them.
-fn loops(level: Level, word: Word, m: usize, height: usize) -> [Micro; 2] {
-    [
-        height,
-        if m.is_multiple_of(height) {
-            height
-        } else {
-            m % height
-        },
-    ]
-    .map(|rows| {
-        let Some(run) = micro::micro(level, word, Way::Packed, 0, rows) else {
-            unreachable!("there is a loop for every number of rows of a tile")
+/// The loops for tiles of packed rows by a panel: for whole tiles, and for what is left of the rows.
+struct Tiles {
+    height: usize,
+    width: usize,
+    whole: Micro,
+    last: Micro,
+}
+
+impl Tiles {
+    /// For `m` rows.
+    fn of(level: Level, word: Word, m: usize) -> Self {
+        let height = micro::rows(level);
+        let of_rows = |rows: usize| {
+            let Some(run) = micro::micro(level, word, Way::Packed, 0, rows) else {
+                unreachable!("there is a loop for every number of rows of a tile")
+            };
+            run
         };
-        run
-    })
+        let left = m % height;
+        Self {
+            height,
+            width: micro::columns(level),
+            whole: of_rows(height),
+            last: of_rows(if left == 0 { height } else { left }),
+        }
+    }
+
+    fn run(&self, rows: usize) -> Micro {
+        if rows == self.height {
+            self.whole
+        } else {
+            self.last
+        }
+    }
+
+    /// The sums of a tile of `rows`, by themselves.
+    fn apart<'t>(
+        &self,
+        rows: usize,
+        steps: usize,
+        left: &[u32],
+        panel: &[u32],
+        tile: &'t mut Words,
+    ) -> &'t [u32] {
+        let tile = &mut tile.get_mut()[..rows * self.width];
+        assert!(left.len() == rows * steps && panel.len() == self.width * steps);
+        // SAFETY: left, panel and tile have what the loop reads and writes, as was just asserted and cut; the loops are of a
+        // level that this processor has.
+        unsafe {
+            self.run(rows)(
+                steps,
+                left.as_ptr(),
+                panel.as_ptr(),
+                (tile.as_mut_ptr(), self.width),
+                (std::ptr::null(), 0),
+            );
+        }
+        tile
+    }
+
+    /// The products of all rows with a panel, of f32 sums, into the `place` (first column, number) of `out`.
+    #[allow(clippy::too_many_arguments)] // They are what one product has.
+    fn add(
+        &self,
+        left: &[u32],
+        m: usize,
+        steps: usize,
+        panel: &[u32],
+        (out, ldo): (&mut [f32], usize),
+        (column, columns): (usize, usize),
+        base: Base<'_>,
+        tile: &mut Words,
+    ) {
+        let width = self.width;
+        assert_eq!(panel.len(), width * steps);
+        for row in (0..m).step_by(self.height) {
+            let rows = self.height.min(m - row);
+            let left = &left[row * steps..][..rows * steps];
+            if columns == width {
+                let to = &mut out[row * ldo + column..][..(rows - 1) * ldo + width];
+                let to: *mut u32 = to.as_mut_ptr().cast();
+                let from = match base {
+                    Base::Zero => (std::ptr::null(), 0),
+                    Base::Bias(bias) => (bias[column..column + width].as_ptr().cast(), 0),
+                    Base::Out => (to.cast_const(), ldo),
+                };
+                // SAFETY: the slices were just cut to what the loop reads and writes; f32 and u32 are alike in size and
+                // alignment; the loops are of a level that this processor has.
+                unsafe { self.run(rows)(steps, left.as_ptr(), panel.as_ptr(), (to, ldo), from) }
+                continue;
+            }
+            let tile = self.apart(rows, steps, left, panel, tile);
+            for (i, tile) in tile.chunks_exact(width).enumerate() {
+                let to = &mut out[(row + i) * ldo + column..][..columns];
+                for (place, (to, sum)) in to.iter_mut().zip(tile).enumerate() {
+                    let before = match base {
+                        Base::Zero => 0.0,
+                        Base::Bias(bias) => bias[column + place],
+                        Base::Out => *to,
+                    };
+                    *to = before + f32::from_bits(*sum);
+                }
+            }
+        }
+    }
 }
 
 /// What a whole number stands for in each row.
@@ -272,7 +327,7 @@ pub(crate) fn gradient_of_weights(
     }
     scratch.right.reserve(steps * width);
     scratch.tile.reserve(height * width);
-    let [whole_tile, last_tile] = loops(level, word, m, height);
+    let tiles = Tiles::of(level, word, m);
     for column in (0..k).step_by(width) {
         let some = width.min(k - column);
         for (step, words) in scratch.right.get_mut()[..steps * width]
@@ -284,47 +339,17 @@ pub(crate) fn gradient_of_weights(
             rest.fill(0);
         }
         let right = &scratch.right.get()[..steps * width];
-        for row in (0..m).step_by(height) {
-            let rows = height.min(m - row);
-            let run = if rows == height {
-                whole_tile
-            } else {
-                last_tile
-            };
-            let left = &scratch.left.get()[row * steps..][..rows * steps];
-            if some == width {
-                let to = &mut out[row * k + column..][..(rows - 1) * k + width];
-                // SAFETY: the slices were just cut to what the loop reads and writes; the level is this processor's.
-                unsafe {
-                    let to: *mut u32 = to.as_mut_ptr().cast();
-                    run(
-                        steps,
-                        left.as_ptr(),
-                        right.as_ptr(),
-                        (to, k),
-                        (to.cast_const(), k),
-                    );
-                }
-                continue;
-            }
-            let tile = &mut scratch.tile.get_mut()[..rows * width];
-            // SAFETY: as above; the tile has rows of the panel's width.
-            unsafe {
-                run(
-                    steps,
-                    left.as_ptr(),
-                    right.as_ptr(),
-                    (tile.as_mut_ptr(), width),
-                    (std::ptr::null(), 0),
-                );
-            }
-            for (i, tile) in tile.chunks_exact(width).enumerate() {
-                let to = &mut out[(row + i) * k + column..][..some];
-                to.iter_mut()
-                    .zip(tile)
-                    .for_each(|(to, sum)| *to += f32::from_bits(*sum));
-            }
-        }
+        let left = scratch.left.get();
+        tiles.add(
+            left,
+            m,
+            steps,
+            right,
+            (&mut *out, k),
+            (column, some),
+            Base::Out,
+            &mut scratch.tile,
+        );
     }
 }
 
