@@ -10,7 +10,7 @@ use clap::CommandFactory as _;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
-use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
+use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
@@ -220,20 +220,12 @@ fn begin(
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let origin = Origin::of(&experiment, file, lock.clone());
     let yaml = source.to_yaml(&experiment.files);
+    // From here on there is something to go on with.
+    let cancelled = stoppable()?;
     let run =
         Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
     let in_plan = host.under_development().to_vec();
     drop(host);
-    // With its pins, the run's own experiment.yaml can be run again.
-    if lock.is_file() {
-        std::fs::copy(&lock, folder.join("plugins.lock")).map_err(|error| {
-            Diagnostic::new(
-                Kind::Data,
-                format!("cannot copy `{}` into the run", lock.display()),
-            )
-            .note(error.to_string())
-        })?;
-    }
     let host = load_host_quietly(&search_path(
         &experiment.plugins,
         lock,
@@ -250,7 +242,9 @@ fn begin(
         ))
         .into());
     }
-    go(run, &host, began, json, quiet, |error| {
+    // The run has copies of its own.
+    drop(scratch);
+    go(run, &host, began, (json, quiet), &cancelled, |error| {
         placed(error, &source, &experiment)
     })
 }
@@ -269,14 +263,25 @@ fn fits(
 fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let began = Instant::now();
     let available = memory::available()?;
+    // Before plugins are copied into it.
+    let lock = Lock::take(folder).map_err(Error::into_diagnostics)?;
+    let cancelled = stoppable()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
         json,
     )?;
-    let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
+    let run = Run::open(folder, lock, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
-    go(run, &host, began, json, quiet, Error::into_diagnostics)
+    let options = (json, quiet);
+    go(
+        run,
+        &host,
+        began,
+        options,
+        &cancelled,
+        Error::into_diagnostics,
+    )
 }
 
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
@@ -296,22 +301,25 @@ pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics>
     Ok(cancelled)
 }
 
+fn stoppable() -> Result<Arc<AtomicBool>, Diagnostics> {
+    interruptible("stopping after this step; once more to stop at once")
+}
+
 fn go(
     run: Run,
     host: &Host,
     began: Instant,
-    json: bool,
-    quiet: bool,
+    (json, quiet): (bool, bool),
+    cancelled: &AtomicBool,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
-    let cancelled = interruptible("stopping after this step; once more to stop at once")?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(quiet || json);
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
         &|event| progress.event(event),
-        &cancelled,
+        cancelled,
     );
     progress.finish();
     let outcome = result.map_err(explain)?;

@@ -38,6 +38,9 @@ pub enum Error {
     /// The run folder is there already.
     #[error("the run folder `{0}` exists")]
     RunExists(PathBuf),
+    /// Another process works on it.
+    #[error("another process is working on the run `{0}`")]
+    Locked(PathBuf),
     /// Not a run folder.
     #[error("`{0}` is not the folder of a run: it has no {1}")]
     NotARun(PathBuf, &'static str),
@@ -112,6 +115,15 @@ impl Error {
                         path.display()
                     )
                 })
+                .into(),
+            Self::Locked(folder) => new(Kind::Experiment)
+                .note(
+                    "a run folder has one writer at a time; nothing here is in the way of reading: orchestrator report",
+                )
+                .help(format!(
+                    "wait until that process is done, or stop it, then: orchestrator resume {}",
+                    folder.display()
+                ))
                 .into(),
             Self::NotARun(..) => new(Kind::Experiment)
                 .help("give the folder that `orchestrator run` made")

@@ -8,9 +8,9 @@ mod rows;
 mod tick;
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
 pub use error::Error;
@@ -28,6 +28,8 @@ pub use tick::Tick;
 const APPLICATION_ID: i32 = 0x6f72_6368;
 /// Grows with the schema; older stores are migrated, newer refused.
 const VERSION: i32 = 1;
+/// How long another program that writes to the file is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open store.
 pub struct Store {
@@ -65,7 +67,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens a store to read.
+    /// Opens a store to read: all that is read is of one moment, whatever a run writes meanwhile.
     ///
     /// # Errors
     /// If it is no store, or of a newer version.
@@ -73,6 +75,7 @@ impl Store {
         let store = Self::open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         store.check_version()?;
         store.connection.pragma_update(None, "query_only", true)?;
+        store.connection.execute_batch("BEGIN")?;
         Ok(store)
     }
 
@@ -87,6 +90,7 @@ impl Store {
             path: path.to_owned(),
         };
         let set = || {
+            store.connection.busy_timeout(PATIENCE)?;
             store
                 .connection
                 .pragma_update(None, "journal_mode", "WAL")?;
@@ -143,7 +147,10 @@ impl Store {
     /// # Errors
     /// If the store cannot be written.
     pub fn tick(&mut self, number: u32, kind: &str, detail: &str) -> Result<Tick<'_>, Error> {
-        Tick::begin(self.connection.transaction()?, number, kind, detail)
+        // It will write: whoever else does is waited for at once.
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        Tick::begin(transaction, number, kind, detail)
     }
 
     /// The number of the last completed tick, if any.
