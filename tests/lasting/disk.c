@@ -80,7 +80,7 @@ static enum fate fate(const char *call, const char *path) {
   if (!before && is("DISK_DOES", "kill")) return HALF_THEN_DIES;
   if (!before && is("DISK_DOES", "killed")) return DIES_AFTER;
   if (!before && is("DISK_DOES", "broken")) return BROKEN;
-  if (!before && is("DISK_DOES", "stalled")) sleep(600);
+  for (int more = 600; !before && is("DISK_DOES", "stalled") && more; more = (int)sleep((unsigned)more)) {}
   if (is("DISK_DOES", "sealed")) return SEALED;
   if (is("DISK_DOES", "full") && !strcmp(call, "write")) return before ? NO_ROOM : HALF;
   if (is("DISK_DOES", "full") && !strcmp(call, "mkdir")) return NO_ROOM;
