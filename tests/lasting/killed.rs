@@ -1,7 +1,7 @@
 //! Killed: at moments drawn by chance over the whole run, and exactly where something is being written.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Chance, Place, Trouble, kill, shown, whole};
 
@@ -52,8 +52,11 @@ fn a_run_killed_at_moments_drawn_by_chance_comes_to_the_same_end() {
                         let threads = ["1", "2", "8"][chance.next() as usize % 3];
                         let mut command = place.go_on(&name);
                         command.env("RAYON_NUM_THREADS", threads);
-                        let child = command.spawn().unwrap();
-                        std::thread::sleep(chance.delay(most));
+                        let mut child = command.spawn().unwrap();
+                        let until = Instant::now() + chance.delay(most);
+                        while Instant::now() < until && child.try_wait().unwrap().is_none() {
+                            std::thread::sleep(Duration::from_millis(1));
+                        }
                         if !kill(child) {
                             // It was over before.
                             *left.lock().unwrap() += 1;
@@ -62,9 +65,11 @@ fn a_run_killed_at_moments_drawn_by_chance_comes_to_the_same_end() {
                         place.clean();
                         let now = progress(&place, &name);
                         moments.lock().unwrap().push(now);
-                        if now <= reached {
-                            most = most.mul_f64(1.2);
-                        }
+                        most = if now > reached {
+                            whole
+                        } else {
+                            most.mul_f64(1.2)
+                        };
                         reached = now.max(reached);
                     }
                     place.ends_as_if_nothing_had_happened(&name);
@@ -208,6 +213,31 @@ fn a_run_killed_while_its_folder_is_made_is_none_and_can_be_begun_again() {
     };
     let output = place.go_on_with("run-a", trouble).output().unwrap();
     assert!(place.run("run-a").exists(), "{}", shown(&output));
+    place.ends_as_if_nothing_had_happened("run-a");
+}
+
+#[test]
+fn a_run_killed_between_its_last_checkpoint_and_the_removal_of_the_one_before_leaves_no_more_files()
+{
+    let ticks: Vec<_> = whole().0.rows["checkpoint"].iter().collect();
+    let files = ticks.iter().map(|row| row.split(" | ").nth(1).unwrap());
+    let number = |file: &str| {
+        file.trim_matches(|c: char| !c.is_ascii_digit())
+            .parse()
+            .unwrap()
+    };
+    let mut numbers: Vec<u32> = files.map(number).collect();
+    numbers.sort_unstable();
+    let file = format!("tick-{}.safetensors", numbers[numbers.len() - 2]);
+    let place = Place::new();
+    let trouble = Trouble {
+        does: "kill",
+        call: "unlink",
+        path: &file,
+        nth: 1,
+    };
+    let output = place.go_on_with("run-a", trouble).output().unwrap();
+    assert!(place.told("run-a").exists(), "{}", shown(&output));
     place.ends_as_if_nothing_had_happened("run-a");
 }
 

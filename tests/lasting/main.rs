@@ -94,7 +94,7 @@ impl Place {
     }
 
     /// The same, with trouble.
-    fn go_on_with(&self, name: &str, trouble: Trouble) -> Command {
+    fn go_on_with(&self, name: &str, trouble: Trouble<'_>) -> Command {
         let mut command = self.go_on(name);
         let told = self.told(name);
         let _ = std::fs::remove_file(&told);
@@ -140,10 +140,10 @@ impl Place {
 
 /// What `disk.c` does, and where.
 #[derive(Debug, Clone, Copy)]
-struct Trouble {
-    does: &'static str,
-    call: &'static str,
-    path: &'static str,
+struct Trouble<'a> {
+    does: &'a str,
+    call: &'a str,
+    path: &'a str,
     nth: u64,
 }
 
