@@ -5,6 +5,7 @@
  *
  *   DISK_DOES=kill    SIGKILL before the call; a write is half done
  *             killed  SIGKILL right after it
+ *             cut     the power fails before the call: files that were written and not synced lose what was added since
  *             full    this and every later write fails with ENOSPC, the first one after half of it; so does mkdir
  *             sealed  this and every later change fails with EROFS
  *             broken  this call alone fails with EIO
@@ -60,10 +61,66 @@ static void tell(const char *call, const char *path) {
   REAL(close)(fd);
 }
 
+/* Files that were written to and not synced since: the length that is safe. */
+static struct { char path[4096]; off_t safe; } unsynced[256];
+static int unsynced_files;
+
+static int unsynced_at(const char *path) {
+  int at = unsynced_files;
+  while (at-- > 0 && strcmp(unsynced[at].path, path)) {}
+  return at;
+}
+
+static void forget(const char *path) {
+  int at = unsynced_at(path);
+  if (at >= 0) unsynced[at] = unsynced[--unsynced_files];
+}
+
+static void remember(const char *path, off_t safe) {
+  if (unsynced_at(path) >= 0) return;
+  if (unsynced_files == sizeof unsynced / sizeof *unsynced) abort();
+  strcpy(unsynced[unsynced_files].path, path);
+  unsynced[unsynced_files++].safe = safe;
+}
+
+/* Keeps count of what is safe, before a call that changes something. */
+static void account(const char *call, const char *path, const char *to) {
+  struct stat now;
+  char whole[4096];
+  if (!is("DISK_DOES", "cut")) return;
+  if (!strcmp(call, "write") && !stat(path, &now)) remember(path, now.st_size);
+  if (!strcmp(call, "open") && to && realpath(path, whole)) remember(whole, 0);
+  if (!strcmp(call, "sync")) forget(path);
+  if (!strcmp(call, "unlink") && realpath(path, whole)) forget(whole);
+  if (!strcmp(call, "rename") && realpath(path, whole)) {
+    char folder[4096], moved[8192], becomes[sizeof folder + sizeof moved];
+    snprintf(folder, sizeof folder, "%s", to);
+    char *name = strrchr(folder, '/');
+    if (name) *name = 0;
+    if (!realpath(name ? folder : ".", moved)) abort();
+    snprintf(becomes, sizeof becomes, "%s/%s", moved, name ? name + 1 : to);
+    forget(becomes);
+    /* The file itself, or what is in the folder. */
+    size_t length = strlen(whole);
+    for (int at = 0; at < unsynced_files; at++) {
+      char *rest = unsynced[at].path + length;
+      if (strncmp(unsynced[at].path, whole, length) || (*rest && *rest != '/')) continue;
+      snprintf(moved, sizeof moved, "%s", rest);
+      snprintf(unsynced[at].path, sizeof unsynced[at].path, "%.3000s%.1000s", becomes, moved);
+    }
+  }
+}
+
+static void cut(void) {
+  for (int at = 0; at < unsynced_files; at++)
+    if (truncate(unsynced[at].path, unsynced[at].safe) && errno != ENOENT) abort();
+  raise(SIGKILL);
+}
+
 enum fate { GOES, HALF_THEN_DIES, DIES_AFTER, HALF, NO_ROOM, SEALED, BROKEN };
 
 /* What becomes of a call. Changing calls alone come here. */
-static enum fate fate(const char *call, const char *path) {
+static enum fate fate(const char *call, const char *path, const char *to) {
   if (!getenv("DISK_FOLDER") || !within(path, "DISK_FOLDER")) return GOES;
   pthread_mutex_lock(&mutex);
   const int before = happened;
@@ -75,6 +132,8 @@ static enum fate fate(const char *call, const char *path) {
     if (happened) tell(call, path);
   }
   const int now = happened;
+  if (now && !before && is("DISK_DOES", "cut")) cut();
+  account(call, path, to);
   pthread_mutex_unlock(&mutex);
   if (!now) return GOES;
   if (!before && is("DISK_DOES", "kill")) return HALF_THEN_DIES;
@@ -115,7 +174,7 @@ static int after(enum fate of, int result) {
     mode = va_arg(more, mode_t); \
     va_end(more); \
   } \
-  enum fate of = flags & (O_CREAT | O_TRUNC | O_WRONLY | O_RDWR) ? fate("open", file) : GOES; \
+  enum fate of = flags & (O_CREAT | O_TRUNC | O_WRONLY | O_RDWR) ? fate("open", file, flags & O_TRUNC ? file : NULL) : GOES; \
   return fails(of) ? -1 : after(of, REAL(name)(__VA_ARGS__))
 
 int open(const char *file, int flags, ...) { OPEN(open, file, flags, mode); }
@@ -125,7 +184,7 @@ int openat64(int at, const char *file, int flags, ...) { OPEN(openat64, at, file
 
 #define WRITE(name, ...) \
   PATH_OF(fd); \
-  enum fate of = fate("write", path); \
+  enum fate of = fate("write", path, NULL); \
   if (of == HALF_THEN_DIES || of == HALF) { \
     size_t whole = length; \
     length /= 2; \
@@ -144,7 +203,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) { WRITE(p
 
 #define BY_FD(call, ...) \
   PATH_OF(fd); \
-  enum fate of = fate(call, path); \
+  enum fate of = fate(call, path, NULL); \
   if (fails(of)) return -1; \
   return after(of, __VA_ARGS__)
 
@@ -153,14 +212,14 @@ int fdatasync(int fd) { BY_FD("sync", REAL(fdatasync)(fd)); }
 int ftruncate(int fd, off_t length) { BY_FD("truncate", REAL(ftruncate)(fd, length)); }
 int ftruncate64(int fd, off64_t length) { BY_FD("truncate", REAL(ftruncate64)(fd, length)); }
 
-#define BY_PATH(call, ...) \
-  enum fate of = fate(call, file); \
+#define BY_PATH(call, to, ...) \
+  enum fate of = fate(call, file, to); \
   if (fails(of)) return -1; \
   return after(of, __VA_ARGS__)
 
-int rename(const char *file, const char *to) { BY_PATH("rename", REAL(rename)(file, to)); }
-int unlink(const char *file) { BY_PATH("unlink", REAL(unlink)(file)); }
-int mkdir(const char *file, mode_t mode) { BY_PATH("mkdir", REAL(mkdir)(file, mode)); }
+int rename(const char *file, const char *to) { BY_PATH("rename", to, REAL(rename)(file, to)); }
+int unlink(const char *file) { BY_PATH("unlink", NULL, REAL(unlink)(file)); }
+int mkdir(const char *file, mode_t mode) { BY_PATH("mkdir", NULL, REAL(mkdir)(file, mode)); }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   int result = REAL(clock_gettime)(clock, now);

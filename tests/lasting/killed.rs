@@ -217,6 +217,50 @@ fn a_run_killed_while_its_folder_is_made_is_none_and_can_be_begun_again() {
 }
 
 #[test]
+fn a_run_whose_power_fails_comes_to_the_same_end() {
+    let place = Place::new();
+    for (call, path, nth) in [
+        ("mkdir", "run-a/plugins", 1),
+        ("rename", "plugins/", 3),
+        ("write", "checkpoints/tick-1.", 1),
+        ("write", "store.db-wal", 200),
+        ("sync", "store.db-wal", 5),
+        ("rename", "checkpoints/tick-", 3),
+        ("unlink", "checkpoints/tick-", 3),
+        ("rename", "checkpoints/best", 1),
+        ("write", "store.db-wal", 900),
+        ("rename", "modules.partial", 1),
+        ("truncate", "store.db-wal", 1),
+        ("write", "report.partial", 1),
+        ("rename", "report.partial", 1),
+    ] {
+        let trouble = Trouble {
+            does: "cut",
+            call,
+            path,
+            nth,
+        };
+        let output = place.go_on_with("run-a", trouble).output().unwrap();
+        assert!(
+            place.told("run-a").exists(),
+            "{trouble:?}: {}",
+            shown(&output)
+        );
+        place.clean();
+        // What a run that was over has left is whole without anybody's help.
+        if path == "report.partial" {
+            let model = "model/0_StaticEmbedding/model.safetensors";
+            let bytes = std::fs::read(place.run("run-a").join(model)).unwrap();
+            assert!(
+                bytes == whole().0.files[model],
+                "the model was not on the disk"
+            );
+        }
+    }
+    place.ends_as_if_nothing_had_happened("run-a");
+}
+
+#[test]
 fn a_run_killed_between_its_last_checkpoint_and_the_removal_of_the_one_before_leaves_no_more_files()
 {
     let ticks: Vec<_> = whole().0.rows["checkpoint"].iter().collect();
