@@ -84,7 +84,7 @@ fn a_run_killed_at_moments_drawn_by_chance_comes_to_the_same_end() {
     let mut moments = moments.into_inner().unwrap();
     moments.sort_unstable();
     assert_eq!(moments.len(), kills());
-    println!("killed after checkpoints {moments:?}");
+    eprintln!("killed after checkpoints {moments:?}");
     // Before the first, in training, in rounds.
     let last = whole_ticks();
     // Of a few, chance may leave one out.
@@ -151,7 +151,7 @@ fn a_run_killed_exactly_where_it_writes_comes_to_the_same_end() {
                     shown(&output)
                 );
                 assert!(most > 1, "{trouble:?} never comes");
-                println!("round {round}: never came to {trouble:?}");
+                eprintln!("round {round}: never came to {trouble:?}");
                 place.has_ended_as_if_nothing_had_happened(&name);
                 std::fs::remove_dir_all(place.run(&name)).unwrap();
             } else {

@@ -1,7 +1,7 @@
 //! A run that cannot be lost: whatever happens to the process, to the disk or to the clock, it comes to the end it would have
 //! come to, byte for byte. Trouble at an exact place is put between the process and the C library (`disk.c`), which Linux allows.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod alone;
 mod faults;
