@@ -3,6 +3,7 @@
 //! earlier ticks it reads from the store. Prints nothing; knows no YAML, no SQL, no candle.
 
 mod active;
+mod adapting;
 mod batches;
 mod driver;
 mod epochs;
