@@ -4,6 +4,7 @@
 
 mod active;
 mod batches;
+pub mod desk;
 mod driver;
 mod epochs;
 mod error;
