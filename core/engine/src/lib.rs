@@ -5,6 +5,7 @@
 mod active;
 mod adapting;
 mod batches;
+pub mod desk;
 mod driver;
 mod epochs;
 mod error;
