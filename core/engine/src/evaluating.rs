@@ -249,7 +249,14 @@ impl Driver<'_> {
             number,
             &format!("trained = {chosen}"),
             &[("trained", scored)],
-            &Beside::default(),
+            &Beside {
+                events: standing
+                    .enough
+                    .iter()
+                    .map(|why| ("rounds_ended", why.clone()))
+                    .collect(),
+                ..Beside::default()
+            },
         )?;
         Ok(chosen)
     }

@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use error::Error;
 pub use query::{
-    AnnotationRow, AnswerRow, CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow,
-    PluginRow, ProjectionRow, QuestionView, SampleView, SimilarityRow,
+    Annotated, AnnotationRow, AnswerRow, CurvePoint, DifficultyRow, EpochRow, EvaluationRow,
+    FunnelRow, PluginRow, ProjectionRow, QuestionView, SampleView, SimilarityRow,
 };
 pub use rows::{
     Anchor, Annotation, Answer, Checkpoint, Document, Evaluation, Judgement, Plugin, Projection,

@@ -103,6 +103,18 @@ pub struct DifficultyRow {
     pub band: String,
 }
 
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // The columns of `annotation`.
+pub struct Annotated {
+    pub round: usize,
+    pub anchor: usize,
+    pub document: usize,
+    pub relevant: bool,
+    pub label: Option<String>,
+    pub probability: f64,
+}
+
 /// A round of answers.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs)] // Counts of annotations.
@@ -256,6 +268,17 @@ impl Store {
         )
     }
 
+    /// The samples that training has used.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn used(&self) -> Result<BTreeSet<SampleId>, Error> {
+        let rows = self.all("SELECT DISTINCT sample FROM use", [], |row| {
+            id(&row.get::<_, String>(0)?)
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// The samples that a source proposed and has not been asked anew since, up to tick `up_to`.
     ///
     /// # Errors
@@ -270,21 +293,23 @@ impl Store {
         Ok(rows.into_iter().collect())
     }
 
-    /// The pairs that were annotated: round, anchor, document, relevant.
+    /// What became of the questions of all rounds, round by round.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn annotated(&self) -> Result<Vec<(usize, usize, usize, bool)>, Error> {
+    pub fn annotated(&self) -> Result<Vec<Annotated>, Error> {
         self.all(
-            "SELECT round, anchor, document, relevant FROM annotation ORDER BY round, anchor, document",
+            "SELECT round, anchor, document, relevant, label, probability FROM annotation ORDER BY round, anchor, document",
             [],
             |row| {
-                Ok((
-                    row.get::<_, i64>(0)? as usize,
-                    row.get::<_, i64>(1)? as usize,
-                    row.get::<_, i64>(2)? as usize,
-                    row.get(3)?,
-                ))
+                Ok(Annotated {
+                    round: row.get::<_, i64>(0)? as usize,
+                    anchor: row.get::<_, i64>(1)? as usize,
+                    document: row.get::<_, i64>(2)? as usize,
+                    relevant: row.get(3)?,
+                    label: row.get(4)?,
+                    probability: row.get(5)?,
+                })
             },
         )
     }
