@@ -198,7 +198,7 @@ impl Reader<'_> {
             return Some(None);
         };
         let own = Some(&fields);
-        let rounds = self.whole(own, "rounds", 3, 1);
+        let rounds = self.whole(own, "rounds", 3, 0);
         let budget = self.whole(own, "budget", 40, 1);
         let total = match fields.get("total") {
             None => Some(None),

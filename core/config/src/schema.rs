@@ -138,7 +138,7 @@ fn active_learning(select: Value, positive: &Value) -> Value {
     llm["required"] = json!(["model"]);
     let share = share_or_all();
     group(json!({
-        "rounds": positive,
+        "rounds": { "type": "integer", "minimum": 0, "default": 3, "description": "0 = what is held back stays hidden: what is missed by not asking." },
         "select": select,
         "budget": described(positive, "Questions a round."),
         "total": described(positive, "Questions over all rounds."),
