@@ -14,7 +14,7 @@ use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand};
+use crate::args::{Args, Command, ModelCommand, Page};
 use crate::{doctor, encode, isolation, memory, model, plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -28,8 +28,9 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             experiment,
             set,
             run_dir,
-        } => begin(&experiment, &set.set, run_dir, json, quiet),
-        Command::Resume { run } => resume(&run, json, quiet),
+            page,
+        } => begin(&experiment, &set.set, run_dir, page, json, quiet),
+        Command::Resume { run, page } => resume(&run, page, json, quiet),
         Command::Check { experiment, set } => check(&experiment, &set.set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
@@ -194,6 +195,7 @@ fn begin(
     path: &Path,
     set: &[String],
     run_dir: Option<PathBuf>,
+    page: Page,
     json: bool,
     quiet: bool,
 ) -> Result<(), Diagnostics> {
@@ -244,9 +246,15 @@ fn begin(
     }
     // The run has copies of its own.
     drop(scratch);
-    go(run, &host, began, (json, quiet), &cancelled, |error| {
-        placed(error, &source, &experiment)
-    })
+    go(
+        run,
+        &host,
+        began,
+        page,
+        (json, quiet),
+        &cancelled,
+        |error| placed(error, &source, &experiment),
+    )
 }
 
 /// Whether a run fits into memory, where both are known.
@@ -260,7 +268,7 @@ fn fits(
     }
 }
 
-fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let began = Instant::now();
     let available = memory::available()?;
     // Before plugins are copied into it.
@@ -278,6 +286,7 @@ fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
         run,
         &host,
         began,
+        page,
         options,
         &cancelled,
         Error::into_diagnostics,
@@ -309,15 +318,18 @@ fn go(
     run: Run,
     host: &Host,
     began: Instant,
+    page: Page,
     (json, quiet): (bool, bool),
     cancelled: &AtomicBool,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(quiet || json);
+    let _ = page;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
+        None,
         &|event| progress.event(event),
         cancelled,
     );
