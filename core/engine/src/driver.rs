@@ -20,6 +20,7 @@ use crate::instances;
 use crate::lent::{Fixed, Lent};
 use crate::making::{self};
 use crate::mining::Occasion;
+use crate::monitor::Seen;
 use crate::plan::{self, Plan};
 use crate::progress::{Event, Observer};
 use crate::retrieval::{DenseIndex, Embedded, Texts};
@@ -46,6 +47,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) texts: Arc<Texts>,
     /// What a version of the model made of them: of the current one, and of the untrained.
     pub(crate) embedded: Mutex<[Option<Version>; 2]>,
+    /// What the weights as they are have embedded, by the course of the run.
+    pub(crate) seen: Seen,
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
     pub(crate) in_store: Duration,
@@ -365,6 +368,13 @@ impl Driver<'_> {
         let embedded = self.embedded(1, 0, encoder)?;
         let texts = self.texts.clone();
         Ok(DenseIndex::new(encoder, texts, embedded))
+    }
+
+    /// How many texts a version of the model has encoded so far: for people, since a run that goes on encodes some again.
+    pub(crate) fn encoded(&self, version: u64) -> usize {
+        let kept = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().flatten().find(|(of, _)| *of == version);
+        found.map_or(0, |(_, embedded)| embedded.encoded())
     }
 
     fn embedded(

@@ -105,7 +105,7 @@ impl Driver<'_> {
             if !due.is_empty() {
                 pool = self.refresh(model, standing, &due)?;
             }
-            if self.tick_epoch(model, standing)? {
+            if self.tick_epoch(model, &pool, standing)? {
                 break;
             }
         }

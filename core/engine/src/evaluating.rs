@@ -12,6 +12,8 @@ use rayon::prelude::*;
 
 use crate::driver::{Driver, Standing, file_error};
 use crate::error::Error;
+use crate::monitor::Monitored;
+use crate::pool::Pool;
 use crate::progress::Event;
 use crate::retrieval::{DEPTH, Ranking, best, score_ranking};
 use crate::training::Model;
@@ -47,6 +49,7 @@ impl Driver<'_> {
         name: &str,
         models: &[(&str, Vec<(usize, crate::retrieval::Scored)>)],
         event: Option<(&str, &str)>,
+        monitored: &Monitored,
     ) -> Result<(), Error> {
         let metrics: Vec<String> = self
             .experiment
@@ -60,6 +63,7 @@ impl Driver<'_> {
             if let Some((kind, detail)) = event {
                 tick.add_event(kind, detail)?;
             }
+            monitored.write(tick, name)?;
             for (model, scored) in models {
                 for (anchor, one) in scored {
                     for (metric, value) in metrics.iter().zip(&one.values) {
@@ -91,6 +95,7 @@ impl Driver<'_> {
     /// BM25 and the untrained model.
     pub(crate) fn tick_baselines(&mut self, model: &Model) -> Result<(), Error> {
         self.stage("baselines");
+        self.seen.see_index();
         let Some(number) = self.begin()? else {
             return Ok(());
         };
@@ -108,7 +113,7 @@ impl Driver<'_> {
         for (name, scored) in &models {
             self.note_scores(name, scored);
         }
-        self.write_evaluation(number, "baselines", &models, None)
+        self.write_evaluation(number, "baselines", &models, None, &Monitored::default())
     }
 
     pub(crate) fn note_scores(&self, model: &str, scored: &[(usize, crate::retrieval::Scored)]) {
@@ -134,14 +139,16 @@ impl Driver<'_> {
     pub(crate) fn tick_epoch(
         &mut self,
         model: &Model,
+        pool: &Pool,
         standing: &mut Standing,
     ) -> Result<bool, Error> {
         let name = format!("epoch-{}", standing.epochs);
         let metric = self.experiment.evaluate.metrics[0].to_string();
         let key = format!("{name}/{}/{metric}", Split::Validation.name());
         let tick = self.next;
+        self.seen.at(standing.steps);
         let number = self.begin()?;
-        let (value, scored) = match number {
+        let (value, scored, monitored) = match number {
             Some(_) => {
                 let index = self.index(model)?;
                 let scored = self.evaluate(&[Split::Validation], &|anchors| {
@@ -149,10 +156,15 @@ impl Driver<'_> {
                 });
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
-                (value, scored)
+                let monitored = self.monitor(&index, pool, standing.epochs)?;
+                (value, scored, monitored)
             }
-            None => (self.store.metric(tick, &key)?, Vec::new()),
+            None => {
+                let value = self.store.metric(tick, &key)?;
+                (value, Vec::new(), Monitored::default())
+            }
         };
+        self.see_monitored(pool);
         let is_better = better(value, standing);
         if is_better {
             standing.best = Some((value.unwrap_or(f64::NEG_INFINITY), name.clone()));
@@ -178,7 +190,8 @@ impl Driver<'_> {
                 self.show(Event::Note(format!("stopped early: {reason}")));
             }
             let event = stop.then_some(("early_stop", reason.as_str()));
-            self.write_evaluation(number, &name, &[(name.as_str(), scored)], event)?;
+            let scored = [(name.as_str(), scored)];
+            self.write_evaluation(number, &name, &scored, event, &monitored)?;
         }
         Ok(stop)
     }
@@ -215,11 +228,13 @@ impl Driver<'_> {
         let splits = [Split::Validation, Split::Test];
         let scored = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         self.note_scores(&format!("trained ({chosen})"), &scored);
+        let monitored = self.monitor_end()?;
         self.write_evaluation(
             number,
             &format!("trained = {chosen}"),
             &[("trained", scored)],
             None,
+            &monitored,
         )?;
         Ok(chosen)
     }

@@ -13,6 +13,7 @@ mod lent;
 mod making;
 mod memory;
 mod mining;
+mod monitor;
 mod plan;
 mod pool;
 mod progress;

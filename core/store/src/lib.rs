@@ -3,6 +3,7 @@
 //! in `schema.sql`, for people in docs/STORE.md.
 
 mod error;
+mod monitoring;
 mod query;
 mod rows;
 mod tick;
@@ -14,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use sha2::{Digest as _, Sha256};
 
 pub use error::Error;
+pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{
     AnnotationRow, AnswerRow, CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow,
     PluginRow, ProjectionRow, QuestionView, SampleView, SimilarityRow,

@@ -175,7 +175,7 @@ pub struct PluginRow {
     pub settings: String,
 }
 
-fn id(text: &str) -> rusqlite::Result<SampleId> {
+pub(crate) fn id(text: &str) -> rusqlite::Result<SampleId> {
     u128::from_str_radix(text, 16)
         .map(SampleId)
         .map_err(|error| {
@@ -188,7 +188,7 @@ fn id(text: &str) -> rusqlite::Result<SampleId> {
 }
 
 impl Store {
-    fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         values: impl Params,
