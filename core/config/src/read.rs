@@ -122,6 +122,7 @@ impl Reader<'_> {
             epochs_of_rounds,
             models.as_ref().unwrap_or(&no_models),
             encoder.as_ref(),
+            samples.as_ref(),
         );
         let evaluate = self.evaluate(&top);
         Some(Experiment {

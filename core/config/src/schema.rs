@@ -3,6 +3,8 @@
 use orchestrator_plugin_host::{Kind, Limits, PluginInfo};
 use serde_json::{Map, Value, json};
 
+use crate::curriculum::IN_RULES;
+
 /// The JSON Schema of an experiment file, with these plugins.
 #[must_use]
 pub fn schema(plugins: &[&PluginInfo]) -> Value {
@@ -79,6 +81,8 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
 }
 
 fn train(losses: Value, text: &Value, positive: &Value) -> Value {
+    let share = json!({ "type": "number", "minimum": 0, "maximum": 1 });
+    let ratio = json!({ "type": ["string", "number"], "default": "3", "description": "Negatives a positive: a number, or an expression of `epoch`, `step` and `stage`." });
     group(json!({
         "batch": described(positive, "Anchors a batch; 32 if not given."),
         "accumulate": { "type": "integer", "minimum": 1, "default": 1, "description": "Batches a step: the mean of their gradients is taken." },
@@ -93,13 +97,52 @@ fn train(losses: Value, text: &Value, positive: &Value) -> Value {
         "teacher": described(text, "The model that losses may learn from: initial, bm25, or one under `models:`."),
         "matryoshka": { "type": "array", "items": { "oneOf": [ positive, group(json!({ "dim": positive, "weight": { "type": "number", "exclusiveMinimum": 0 } })) ] }, "description": "First dimensions that every loss is computed on too." },
         "mini_batch": described(positive, "Texts encoded at once with their gradient (GradCache)."),
-        "ratio": group(json!({ "negatives_per_positive": { "type": ["string", "number"], "default": "3", "description": "A number, or an expression of `epoch`." } })),
-        "bands": { "oneOf": [ { "const": "terciles" }, { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 } ] },
+        "ratio": group(json!({ "negatives_per_positive": ratio })),
+        "bands": { "oneOf": [
+            { "const": "terciles" },
+            { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2, "description": "Two difficulties." },
+            group(json!({ "quantiles": { "type": "array", "items": { "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 }, "minItems": 2, "maxItems": 2, "description": "Shares of the pool." } })),
+        ] },
         "schedule": { "type": "array", "minItems": 1, "items": group(json!({
             "epochs": positive,
-            "difficulty": { "enum": ["easy", "medium", "hard", "any"] },
+            "steps": described(positive, "Instead of epochs."),
+            "difficulty": { "oneOf": [
+                { "enum": ["easy", "medium", "hard", "any"] },
+                described(&group(json!({ "easy": share, "medium": share, "hard": share })), "Shares of the bands; they sum to 1."),
+            ] },
+            "pacing": described(&json!({ "oneOf": [
+                { "enum": ["linear", "root", "step"] },
+                group(json!({ "function": { "enum": ["linear", "root", "step"] }, "from": share, "to": share, "jumps": positive })),
+            ] }), "Opens the pool from the easiest negatives on."),
+            "losses": { "oneOf": [
+                { "type": "array", "minItems": 1, "items": text },
+                { "type": "object", "additionalProperties": { "type": "number", "exclusiveMinimum": 0 } },
+            ], "description": "Which of train.losses the stage uses, by name, with weights." },
+            "learning_rate": { "type": "number", "exclusiveMinimum": 0, "maximum": 10 },
+            "sources": { "type": "array", "minItems": 1, "items": text, "description": "Where the stage's negatives are from." },
+            "ratio": ratio,
         })) },
+        "adapt": { "type": "array", "items": rule() },
     }))
+}
+
+fn rule() -> Value {
+    let number = json!({ "type": "number" });
+    let by = json!({ "times": { "type": "number", "exclusiveMinimum": 0 }, "plus": number, "at_least": number, "at_most": number });
+    let mut setting = by.clone();
+    setting["of"] = json!({ "type": "string", "description": "The plugin." });
+    setting["at"] =
+        json!({ "type": "string", "description": "Where in its settings: margin.relative." });
+    let shift = json!({ "type": "number", "minimum": -1, "maximum": 1 });
+    let mut rule = group(json!({
+        "when": { "type": "string", "description": format!("A condition, looked at after each epoch, over {}.", IN_RULES.join(", ")) },
+        "ratio": group(by),
+        "band": described(&group(json!({ "easier": shift, "harder": shift })), "How much wider the stage's band becomes, in shares of the pool."),
+        "setting": group(setting),
+        "stop": { "const": true },
+    }));
+    rule["required"] = json!(["when"]);
+    rule
 }
 
 fn transformer() -> Value {

@@ -15,6 +15,7 @@ use orchestrator_store::{Store, Tick};
 use orchestrator_train::{AdamW, Checkpoint, CheckpointError};
 use sha2::{Digest as _, Sha256};
 
+use crate::adapting::Adapted;
 use crate::error::Error;
 use crate::instances;
 use crate::lent::{Fixed, Lent};
@@ -51,6 +52,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) seen: Seen,
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
+    /// What rules made of the experiment so far.
+    pub(crate) adapted: Adapted,
     pub(crate) in_store: Duration,
     /// Completed this time.
     pub(crate) ticks: u32,
@@ -70,6 +73,8 @@ pub(crate) struct Standing {
     pub(crate) best: Option<(f64, String)>,
     /// Epochs since then, in this stretch of training.
     pub(crate) epochs_since_best: usize,
+    /// The last epoch's validation score.
+    pub(crate) value: Option<f64>,
 }
 
 impl Driver<'_> {
@@ -122,7 +127,7 @@ impl Driver<'_> {
     }
 
     pub(crate) fn create(&self, kind: Kind, step: &PluginStep) -> Result<Instance, Error> {
-        instances::create(self.experiment, self.host, kind, step)
+        instances::create(self.experiment, self.host, kind, &self.adapted.step(step))
     }
 
     pub(crate) fn go(&mut self) -> Result<(u64, String), Error> {
@@ -137,6 +142,7 @@ impl Driver<'_> {
             steps: 0,
             best: None,
             epochs_since_best: 0,
+            value: None,
         };
         let pool = self.mine(&model, &standing, Occasion::Initial)?;
         let schedule = self.experiment.train.schedule.clone();
@@ -150,10 +156,7 @@ impl Driver<'_> {
                     first,
                 };
                 let pool = self.mine(&model, &standing, occasion)?;
-                let stage = Stage {
-                    epochs: active.epochs,
-                    difficulty: orchestrator_config::Difficulty::Any,
-                };
+                let stage = Stage::of_epochs(active.epochs);
                 self.train(&mut model, pool, &[stage], &mut standing)?;
             }
         }

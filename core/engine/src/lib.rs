@@ -3,7 +3,9 @@
 //! earlier ticks it reads from the store. Prints nothing; knows no YAML, no SQL, no candle.
 
 mod active;
+mod adapting;
 mod batches;
+pub mod desk;
 mod driver;
 mod epochs;
 mod error;

@@ -314,9 +314,10 @@ pub(crate) fn floor(index: &DenseIndex<'_>, experiment_seed: u64, anchor: usize)
     similarities[similarities.len() / 2]
 }
 
+const NAMES: [&str; 3] = ["easy", "medium", "hard"];
+
 /// The band of each difficulty, in order.
 pub(crate) fn bands(difficulties: &[f32], bounds: Bands) -> Vec<&'static str> {
-    const NAMES: [&str; 3] = ["easy", "medium", "hard"];
     match bounds {
         Bands::Bounds(low, high) => difficulties
             .iter()
@@ -324,16 +325,23 @@ pub(crate) fn bands(difficulties: &[f32], bounds: Bands) -> Vec<&'static str> {
                 NAMES[usize::from(f64::from(one) >= low) + usize::from(f64::from(one) >= high)]
             })
             .collect(),
-        Bands::Terciles => {
-            let mut order: Vec<usize> = (0..difficulties.len()).collect();
-            order.sort_by(|&a, &b| difficulties[a].total_cmp(&difficulties[b]).then(a.cmp(&b)));
-            let mut bands = vec![NAMES[0]; difficulties.len()];
-            for (rank, place) in order.into_iter().enumerate() {
-                bands[place] = NAMES[rank * 3 / difficulties.len()];
-            }
-            bands
-        }
+        Bands::Terciles => by_rank(difficulties, |rank, n| rank * 3 / n),
+        Bands::Quantiles(low, high) => by_rank(difficulties, |rank, n| {
+            let share = rank as f64 / n as f64;
+            usize::from(share >= low) + usize::from(share >= high)
+        }),
     }
+}
+
+/// Bands by how many are easier, of how many.
+fn by_rank(difficulties: &[f32], band: impl Fn(usize, usize) -> usize) -> Vec<&'static str> {
+    let mut order: Vec<usize> = (0..difficulties.len()).collect();
+    order.sort_by(|&a, &b| difficulties[a].total_cmp(&difficulties[b]).then(a.cmp(&b)));
+    let mut bands = vec![NAMES[0]; difficulties.len()];
+    for (rank, place) in order.into_iter().enumerate() {
+        bands[place] = NAMES[band(rank, difficulties.len())];
+    }
+    bands
 }
 
 #[cfg(test)]
@@ -350,6 +358,10 @@ mod tests {
         assert_eq!(
             bands(&difficulties, Bands::Bounds(0.5, 0.85)),
             ["hard", "easy", "medium", "medium", "easy", "medium"]
+        );
+        assert_eq!(
+            bands(&difficulties, Bands::Quantiles(0.5, 0.9)),
+            ["medium", "easy", "easy", "medium", "easy", "medium"]
         );
     }
 

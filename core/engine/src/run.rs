@@ -9,6 +9,7 @@ use orchestrator_config::Experiment;
 use orchestrator_plugin_host::{ChatEndpoint, Host};
 use orchestrator_store::Store;
 
+use crate::adapting::Adapted;
 use crate::driver::{Driver, file_error};
 use crate::error::Error;
 use crate::lent::Lent;
@@ -208,6 +209,7 @@ impl Run {
             cancelled,
             next: 0,
             last,
+            adapted: Adapted::default(),
             in_store: Duration::ZERO,
             ticks: 0,
         };

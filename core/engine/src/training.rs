@@ -10,7 +10,7 @@ use orchestrator_plugin_host::{Batch, Context, Services, Truncation, WeightedLos
 use orchestrator_store::{Role, SampleId};
 use orchestrator_train::{AdamW, Checkpoint, clip};
 
-use crate::batches::StepSamples;
+use crate::batches::BatchSamples;
 use crate::error::Error;
 use crate::lent::Fixed;
 use crate::pool::Pool;
@@ -121,7 +121,7 @@ impl StepRecord {
 }
 
 /// The batch a loss sees, with the pool's texts it is over and the sample of each row.
-fn assemble(pool: &Pool, samples: &StepSamples) -> (Batch, Vec<usize>, Vec<usize>) {
+fn assemble(pool: &Pool, samples: &BatchSamples) -> (Batch, Vec<usize>, Vec<usize>) {
     let mut texts: Vec<usize> = Vec::new();
     let mut places: BTreeMap<usize, u32> = BTreeMap::new();
     let mut place_of = |text: usize, texts: &mut Vec<usize>| {
@@ -199,7 +199,7 @@ pub(crate) struct Recipe<'r> {
 pub(crate) fn step(
     model: &mut Model,
     pool: &Pool,
-    batches: &[StepSamples],
+    batches: &[BatchSamples],
     recipe: &Recipe<'_>,
     rate: f64,
     seed_of: impl Fn(&str, usize) -> u64,
@@ -236,7 +236,7 @@ pub(crate) fn step(
 fn batch(
     model: &Model,
     pool: &Pool,
-    samples: &StepSamples,
+    samples: &BatchSamples,
     recipe: &Recipe<'_>,
     record: &mut StepRecord,
     seed_of: impl Fn(&str) -> u64,

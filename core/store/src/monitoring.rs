@@ -17,13 +17,13 @@ pub struct UnusedSource {
     pub dropped: u64,
 }
 
-/// What an epoch was dealt from.
+/// Bands of difficulty in an epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochBands {
-    /// Of the tick of its first steps: names the bands it wanted.
-    pub detail: String,
-    /// Negatives in the pool, by band.
-    pub bands: Vec<(String, u64)>,
+    /// Negatives that it asked for and did not get.
+    pub short: Vec<(String, u64)>,
+    /// Negatives in the pool it began with.
+    pub in_pool: Vec<(String, u64)>,
 }
 
 /// A negative that was in the pool.
@@ -82,28 +82,36 @@ impl Store {
         )
     }
 
-    /// What the tick of an epoch's (from 0) first steps says of it, with the negatives of the pool it was dealt from, by band.
-    /// `None` if it had no steps.
+    /// What an epoch (from 0) fell short of, and what there was. `None` if it had no steps.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn bands_of_epoch(&self, epoch: usize) -> Result<Option<EpochBands>, Error> {
-        let ticks: Vec<(u32, String)> = self.all(
-            "SELECT number, detail FROM tick WHERE number = (SELECT min(tick) FROM use WHERE epoch = ?1)",
+        let ticks: Vec<(Option<u32>, Option<u32>)> = self.all(
+            "SELECT min(tick), max(tick) FROM use WHERE epoch = ?1",
             [epoch as i64],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let Some((tick, detail)) = ticks.into_iter().next() else {
+        let Some(&(Some(first), Some(last))) = ticks.first() else {
             return Ok(None);
         };
-        let bands = self.all(
-            "SELECT band, count(*) FROM score
-             WHERE tick = (SELECT max(number) FROM tick WHERE kind = 'score' AND number < ?1) AND band IS NOT NULL
-             GROUP BY band ORDER BY band",
-            [tick],
-            |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)),
-        )?;
-        Ok(Some(EpochBands { detail, bands }))
+        let band = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, f64>(1)? as u64));
+        Ok(Some(EpochBands {
+            short: self.all(
+                "SELECT substr(name, 17), sum(value) FROM metric
+                 WHERE tick BETWEEN ?1 AND ?2 AND step = -1 AND substr(name, 1, 16) = 'negatives_short/'
+                 GROUP BY name ORDER BY name",
+                (first, last),
+                band,
+            )?,
+            in_pool: self.all(
+                "SELECT band, CAST(count(*) AS REAL) FROM score
+                 WHERE tick = (SELECT max(number) FROM tick WHERE kind = 'score' AND number < ?1) AND band IS NOT NULL
+                 GROUP BY band ORDER BY band",
+                [first],
+                band,
+            )?,
+        }))
     }
 
     /// The negatives of a source that were in the pool when it was last scored before tick `number`.

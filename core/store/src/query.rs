@@ -304,6 +304,18 @@ impl Store {
             .optional()?)
     }
 
+    /// The sum of a metric over the ticks as wholes from tick `first` on.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn metric_sum(&self, name: &str, first: u32) -> Result<f64, Error> {
+        Ok(self.connection.query_row(
+            "SELECT coalesce(sum(value), 0.0) FROM metric WHERE tick >= ?2 AND step = -1 AND name = ?1",
+            (name, first),
+            |row| row.get(0),
+        )?)
+    }
+
     /// `(name, seed, version, plan)` of the run.
     ///
     /// # Errors
@@ -366,11 +378,13 @@ impl Store {
     pub fn epochs(&self) -> Result<Vec<EpochRow>, Error> {
         self.all(
             "WITH of_epoch AS (
-               SELECT u.epoch, min(u.tick) AS tick, sum(s.role = 'positive') AS positives, sum(s.role = 'negative') AS negatives
+               SELECT u.epoch, min(u.tick) AS tick, max(u.tick) AS last, sum(s.role = 'positive') AS positives,
+                      sum(s.role = 'negative') AS negatives
                FROM use u JOIN sample s ON s.id = u.sample GROUP BY u.epoch)
              SELECT e.epoch + 1, t.detail, e.positives, e.negatives,
                     (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'ratio'),
-                    (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'negatives_short_of_ratio'),
+                    (SELECT sum(value) FROM metric WHERE tick BETWEEN e.tick AND e.last AND step = -1
+                       AND name = 'negatives_short_of_ratio'),
                     (SELECT count(DISTINCT round) FROM annotation a WHERE a.tick < e.tick)
              FROM of_epoch e JOIN tick t ON t.number = e.tick ORDER BY e.epoch",
             [],

@@ -57,6 +57,13 @@ impl Monitored {
         }
     }
 
+    /// A metric by its name without `monitor/`.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let mut values = self.values.iter();
+        let of_name = |(one, _): &&(String, f64)| one.strip_prefix("monitor/") == Some(name);
+        values.find(of_name).map(|(_, value)| *value)
+    }
+
     /// Writes all of it. `model` names the version that was looked at.
     pub fn write(&self, tick: &Tick<'_>, model: &str) -> Result<(), Error> {
         for (name, value) in &self.values {
@@ -133,7 +140,7 @@ impl Driver<'_> {
             Some(last) => self
                 .store
                 .bands_of_epoch(last)?
-                .and_then(|of| warnings::empty_band(&of.detail, &of.bands)),
+                .and_then(|of| warnings::empty_band(&of)),
             None => None,
         };
         self.warn(&mut found, epoch, empty_band, Vec::new())?;
@@ -248,7 +255,7 @@ impl Driver<'_> {
         let apart = dominance(&near, &far);
         found.add("auroc", apart.map(|one| one.auroc));
         found.add("cliffs_delta", apart.map(|one| one.delta));
-        found.add("likely_false", share(&difficulty, |one| one > 1.0));
+        found.add("false_negatives", share(&difficulty, |one| one > 1.0));
         found.add("too_easy", share(&difficulty, |one| one < 0.0));
         found.add("difficulty", median(difficulty));
         let values: Vec<f32> = negatives

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator_store::UnusedSource;
+use orchestrator_store::{EpochBands, UnusedSource};
 
 /// Metrics by name.
 pub(crate) type Values = BTreeMap<String, f64>;
@@ -107,12 +107,12 @@ const RULES: [Rule; 6] = [
                  only trained models count. Growth by 5 points and 1.5 times is beyond what another sample would show (standard \
                  error of 2,000 is 1 point); one in five is more than a loss can shrug off.",
         check: |facts, [points, times, most]| {
-            let now = facts.now("likely_false")?;
+            let now = facts.now("false_negatives")?;
             if facts.epoch == 0 {
                 return None;
             }
             let least = facts
-                .earlier("likely_false")
+                .earlier("false_negatives")
                 .map_or(now, |(_, least)| least);
             let grown = now - least > points && now > times * least;
             (grown || now > most).then(|| {
@@ -181,16 +181,15 @@ pub(crate) fn check(facts: &Facts, spoken: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// A band that an epoch's stage names (in the detail of its tick) and no negative is in, given how many are in each.
-pub(crate) fn empty_band(detail: &str, bands: &[(String, u64)]) -> Option<String> {
-    let named = |band: &str| {
-        let mut words = detail.split(|one: char| !one.is_alphanumeric());
-        words.any(|word| word == band)
+/// A band that an epoch fell short of because no negative of the pool is in it.
+pub(crate) fn empty_band(epoch: &EpochBands) -> Option<String> {
+    let has = |band: &str| {
+        let mut bands = epoch.in_pool.iter();
+        bands.any(|(one, n)| (one == band || band == "any") && *n > 0)
     };
-    let has = |band: &str| bands.iter().any(|(one, n)| one == band && *n > 0);
-    let empty = |band: &&str| named(band) && !has(band);
-    let band = ["easy", "medium", "hard"].into_iter().find(empty)?;
-    Some(band.to_owned())
+    let mut short = epoch.short.iter();
+    let (band, _) = short.find(|(band, n)| *n > 0 && !has(band))?;
+    Some(band.clone())
 }
 
 #[cfg(test)]
@@ -216,7 +215,7 @@ mod tests {
             ("random_similarity", 0.1),
             ("entropy", 0.9),
             ("difficulty", 0.5),
-            ("likely_false", 0.1),
+            ("false_negatives", 0.1),
         ];
         for (name, changed, expected) in [
             ("as it was", ("entropy", 0.9), None),
@@ -241,11 +240,11 @@ mod tests {
             ),
             (
                 "more false",
-                ("likely_false", 0.16),
+                ("false_negatives", 0.16),
                 Some("false_negatives"),
             ),
-            ("a few more false", ("likely_false", 0.14), None),
-            ("fewer false", ("likely_false", 0.0), None),
+            ("a few more false", ("false_negatives", 0.14), None),
+            ("fewer false", ("false_negatives", 0.0), None),
         ] {
             let mut now = values(&healthy);
             now.extend(values(&[changed]));
@@ -262,7 +261,7 @@ mod tests {
 
     #[test]
     fn many_false_negatives_are_no_news_of_an_untrained_model() {
-        let now = values(&[("likely_false", 0.5)]);
+        let now = values(&[("false_negatives", 0.5)]);
         let look = |epoch| Facts {
             epoch,
             now: now.clone(),
@@ -276,9 +275,9 @@ mod tests {
     fn false_negatives_that_come_back_are_compared_with_the_best_of_times() {
         let facts = Facts {
             epoch: 3,
-            now: values(&[("likely_false", 0.12)]),
+            now: values(&[("false_negatives", 0.12)]),
             before: [0.4, 0.02, 0.04]
-                .map(|one| values(&[("likely_false", one)]))
+                .map(|one| values(&[("false_negatives", one)]))
                 .to_vec(),
             ..Facts::default()
         };
@@ -325,17 +324,26 @@ mod tests {
     }
 
     #[test]
-    fn a_band_is_empty_if_the_epoch_names_it_and_nothing_is_in_it() {
-        let bands = [("easy".to_owned(), 3), ("medium".to_owned(), 0)];
-        for (detail, expected) in [
-            ("epoch 1, easy", None),
-            ("epoch 1, any", None),
-            ("epoch 1, medium", Some("medium")),
-            ("epoch 2, hard", Some("hard")),
-            ("epoch 2, 0.2 easy + 0.8 hard", Some("hard")),
-            ("epoch 2, harder than before", None),
+    fn a_band_is_empty_if_it_fell_short_and_nothing_is_in_it() {
+        let counts = |of: &[(&str, u64)]| -> Vec<(String, u64)> {
+            of.iter()
+                .map(|(band, n)| ((*band).to_owned(), *n))
+                .collect()
+        };
+        let pool = [("easy", 3), ("medium", 0)];
+        for (short, in_pool, expected) in [
+            (&[][..], &pool[..], None),
+            (&[("easy", 2)], &pool, None),
+            (&[("medium", 2)], &pool, Some("medium")),
+            (&[("easy", 1), ("hard", 2)], &pool, Some("hard")),
+            (&[("any", 2)], &pool, None),
+            (&[("any", 2)], &[], Some("any")),
         ] {
-            assert_eq!(empty_band(detail, &bands).as_deref(), expected, "{detail}");
+            let epoch = EpochBands {
+                short: counts(short),
+                in_pool: counts(in_pool),
+            };
+            assert_eq!(empty_band(&epoch).as_deref(), expected, "{epoch:?}");
         }
     }
 }
