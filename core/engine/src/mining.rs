@@ -45,7 +45,7 @@ impl Occasion<'_> {
 struct Course<'o> {
     /// Names the version of the model.
     name: &'o str,
-    /// Which samplers were asked again, if that is all that was done.
+    /// Which samplers were asked again, if any.
     again: Option<Turnover<'o>>,
     /// The weights had embedded documents and anchors before it.
     index_is_there: bool,
@@ -143,16 +143,21 @@ impl Driver<'_> {
         if let Occasion::Round { number, first } = occasion {
             self.drop_revealed(number, first)?;
         }
-        let samplers: Vec<&str> = match occasion {
-            Occasion::Refresh { due, .. } => {
-                let name = |place: &usize| experiment.samples.propose[*place].step.name.as_str();
-                due.iter().map(name).collect()
-            }
-            _ => Vec::new(),
-        };
+        let samplers: Vec<&str> = experiment
+            .samples
+            .propose
+            .iter()
+            .enumerate()
+            .filter(|(place, propose)| match occasion {
+                Occasion::Initial => false,
+                Occasion::Round { .. } => propose.refresh.is_some(),
+                Occasion::Refresh { due, .. } => due.contains(place),
+            })
+            .map(|(_, propose)| propose.step.name.as_str())
+            .collect();
         let course = Course {
             name: &occasion.name(),
-            again: again_only.then_some(Turnover {
+            again: (!samplers.is_empty()).then_some(Turnover {
                 samplers: &samplers,
                 first,
             }),
@@ -516,6 +521,9 @@ impl Driver<'_> {
         let name = course.name;
         self.write(number, "score", name, |tick| {
             monitored.write(tick, name)?;
+            // What it cost this time: a run that goes on encodes some texts again, which the metrics do not count.
+            let cost = serde_json::json!({ "model": name, "encoded": encoded_now });
+            tick.add_event("mined", &cost.to_string())?;
             for (metric, value) in &values {
                 tick.add_metric(None, metric, *value)?;
             }
