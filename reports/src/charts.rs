@@ -22,18 +22,7 @@ pub(crate) struct Line {
 
 /// A chart of lines over shared axes. At most 200 points a line are drawn: means of equal stretches.
 pub(crate) fn chart(title: String, lines: Vec<(String, Vec<(f64, f64)>)>, unit: &str) -> Lines {
-    let all = || lines.iter().flat_map(|(_, points)| points);
-    let bound = |pick: fn(f64, f64) -> f64, of: fn(&(f64, f64)) -> f64, start: f64| {
-        all().map(of).fold(start, pick)
-    };
-    let (left, right) = (
-        bound(f64::min, |point| point.0, f64::INFINITY),
-        bound(f64::max, |point| point.0, f64::NEG_INFINITY),
-    );
-    let (mut low, mut high) = (
-        bound(f64::min, |point| point.1, f64::INFINITY),
-        bound(f64::max, |point| point.1, f64::NEG_INFINITY),
-    );
+    let (mut low, mut high) = extent(&lines, |point| point.1);
     if !(low.is_finite() && high.is_finite()) {
         (low, high) = (0.0, 1.0);
     }
@@ -47,6 +36,34 @@ pub(crate) fn chart(title: String, lines: Vec<(String, Vec<(f64, f64)>)>, unit: 
         },
         high + slack,
     );
+    over(title, lines, unit, (low, high))
+}
+
+/// A chart whose axis goes from 0 to 1, and further only where a value does.
+pub(crate) fn chart_of_shares(
+    title: String,
+    lines: Vec<(String, Vec<(f64, f64)>)>,
+    unit: &str,
+) -> Lines {
+    let (low, high) = extent(&lines, |point| point.1);
+    over(title, lines, unit, (low.min(0.0), high.max(1.0)))
+}
+
+/// The least and the largest.
+fn extent(lines: &[(String, Vec<(f64, f64)>)], of: fn(&(f64, f64)) -> f64) -> (f64, f64) {
+    let points = lines.iter().flat_map(|(_, points)| points).map(of);
+    points.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), one| {
+        (low.min(one), high.max(one))
+    })
+}
+
+fn over(
+    title: String,
+    lines: Vec<(String, Vec<(f64, f64)>)>,
+    unit: &str,
+    (low, high): (f64, f64),
+) -> Lines {
+    let (left, right) = extent(&lines, |point| point.0);
     let across = |x: f64| 100.0 * (x - left) / (right - left).max(1e-9);
     let down = |y: f64| 100.0 * (high - y) / (high - low);
     Lines {

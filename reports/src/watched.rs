@@ -6,7 +6,7 @@ use orchestrator_store::Store;
 use serde::Serialize;
 
 use crate::Error;
-use crate::charts::{Lines, chart};
+use crate::charts::{Lines, chart_of_shares};
 
 /// Something the run warned of.
 #[derive(Serialize)]
@@ -124,10 +124,13 @@ pub(crate) fn monitoring(store: &Store) -> Result<Option<Monitoring>, Error> {
             "Share of the negatives",
             &[
                 (
-                    "nearer than the positives (likely false)",
+                    "nearer than the positives, likely false (solid line)",
                     "false_negatives",
                 ),
-                ("further than a random document (too easy)", "too_easy"),
+                (
+                    "further than a random document, too easy (dashed)",
+                    "too_easy",
+                ),
             ],
         ),
         (
@@ -149,7 +152,7 @@ pub(crate) fn monitoring(store: &Store) -> Result<Option<Monitoring>, Error> {
         (title, lines)
     })
     .filter(|(_, lines)| !lines.is_empty())
-    .map(|(title, lines)| chart(title.to_owned(), lines, "epoch"))
+    .map(|(title, lines)| chart_of_shares(title.to_owned(), lines, "epoch"))
     .collect();
     let sources: BTreeSet<String> = looks
         .values()
@@ -232,6 +235,9 @@ pub(crate) struct Mined {
     values: BTreeMap<String, f64>,
 }
 
+/// Times of mining again that are shown: all, or so many, evenly spread.
+const MOST_MINED: usize = 40;
+
 pub(crate) fn mined(store: &Store) -> Result<Vec<Mined>, Error> {
     let mut mined: Vec<(i64, Mined)> = Vec::new();
     // What a sampler proposed is written in its own tick, what the model makes of it in the scoring tick after it.
@@ -266,7 +272,14 @@ pub(crate) fn mined(store: &Store) -> Result<Vec<Mined>, Error> {
             last.values.insert(what.to_owned(), value);
         }
     }
-    Ok(mined.into_iter().map(|(_, one)| one).collect())
+    let n = mined.len();
+    let shown = |place: &usize| n <= MOST_MINED || (place * MOST_MINED) % n < MOST_MINED;
+    Ok(mined
+        .into_iter()
+        .enumerate()
+        .filter(|(place, _)| shown(place))
+        .map(|(_, (_, one))| one)
+        .collect())
 }
 
 /// The validation claims in the plane, as a model sees them.

@@ -85,15 +85,17 @@ impl Monitored {
     }
 }
 
-/// Places in the pool of the samples that are looked at: anchor after anchor in an order that is the seed's, all its positives, and
+/// Places of the samples (anchor and role of each, in the pool's order) that are looked at: anchor after anchor in an order that is the seed's, all its positives, and
 /// its negatives as long as there is room, so that a negative's difficulty is measured against all positives of its anchor.
-fn looked_at(pool: &Pool, experiment_seed: u64, most: usize) -> (Vec<usize>, Vec<usize>) {
+fn looked_at(
+    samples: impl Iterator<Item = (usize, Role)>,
+    experiment_seed: u64,
+    most: usize,
+) -> (Vec<usize>, Vec<usize>) {
     let mut of_anchor: BTreeMap<usize, [Vec<usize>; 2]> = BTreeMap::new();
-    for (role, of_role) in [(Role::Positive, 0), (Role::Negative, 1)] {
-        for place in pool.of_role(role) {
-            let anchor = pool.samples[place].view.anchor;
-            of_anchor.entry(anchor).or_default()[of_role].push(place);
-        }
+    for (place, (anchor, role)) in samples.enumerate() {
+        let of_role = usize::from(role == Role::Negative);
+        of_anchor.entry(anchor).or_default()[of_role].push(place);
     }
     let mut order: Vec<(u64, usize)> = of_anchor
         .keys()
@@ -115,6 +117,11 @@ fn looked_at(pool: &Pool, experiment_seed: u64, most: usize) -> (Vec<usize>, Vec
     (positives, negatives)
 }
 
+fn anchors_and_roles(pool: &Pool) -> impl Iterator<Item = (usize, Role)> + '_ {
+    let samples = pool.samples.iter();
+    samples.map(|sample| (sample.view.anchor, sample.view.role))
+}
+
 impl Driver<'_> {
     /// Looks at the pool by the model as it is. `epoch` counts the epochs trained: 0 = the untrained model.
     pub(crate) fn monitor(
@@ -124,7 +131,7 @@ impl Driver<'_> {
         epoch: usize,
     ) -> Result<Monitored, Error> {
         let mut found = Monitored::default();
-        let (positives, negatives) = looked_at(pool, self.experiment.seed, MOST);
+        let (positives, negatives) = looked_at(anchors_and_roles(pool), self.experiment.seed, MOST);
         self.look_at_pool(index, pool, (&positives, &negatives), &mut found)?;
         if let Some(last) = epoch.checked_sub(1) {
             let used = self.store.negatives_used(last)?;
@@ -150,7 +157,7 @@ impl Driver<'_> {
     /// What a look embeds: documents, anchors and the samples looked at.
     pub(crate) fn see_monitored(&mut self, pool: &Pool) {
         self.seen.see_index();
-        let (positives, negatives) = looked_at(pool, self.experiment.seed, MOST);
+        let (positives, negatives) = looked_at(anchors_and_roles(pool), self.experiment.seed, MOST);
         let places = positives.into_iter().chain(negatives);
         let texts = places.map(|place| &pool.texts[pool.samples[place].text].tokens);
         self.seen.see(&self.texts, texts);
@@ -323,6 +330,45 @@ pub(crate) fn scales<'v>(
             .map_or(1.0, |(sum, n)| (sum / *n as f64) as f32),
     };
     anchors.into_iter().map(|one| (one, scale(one))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_bounded_and_has_all_positives_of_the_anchors_it_has_negatives_of() {
+        // A hundred anchors with two positives and ten negatives each.
+        let samples: Vec<(usize, Role)> = (0..1200)
+            .map(|n| {
+                let role = if n % 12 < 2 {
+                    Role::Positive
+                } else {
+                    Role::Negative
+                };
+                (n / 12, role)
+            })
+            .collect();
+        let look = |seed, most| looked_at(samples.iter().copied(), seed, most);
+        let (positives, negatives) = look(1, 2000);
+        assert_eq!((positives.len(), negatives.len()), (200, 1000), "all");
+        let (positives, negatives) = look(1, 55);
+        assert_eq!((positives.len(), negatives.len()), (54, 55));
+        let of = |places: &[usize]| -> BTreeSet<usize> {
+            places.iter().map(|place| samples[*place].0).collect()
+        };
+        assert!(of(&negatives).is_subset(&of(&positives)));
+        assert!(
+            positives
+                .iter()
+                .all(|place| samples[*place].1 == Role::Positive)
+        );
+        assert_ne!(look(2, 55).0, positives, "the seed draws");
+        assert_eq!(look(1, 55).1, negatives);
+        // An anchor with more than there is room for is looked at in part.
+        let many = (0..90).map(|_| (0, Role::Positive));
+        assert_eq!(looked_at(many, 1, 55).0.len(), 55);
+    }
 }
 
 #[cfg(test)]

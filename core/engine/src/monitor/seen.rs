@@ -62,3 +62,31 @@ impl Seen {
         (distinct.len() - reused, reused)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use orchestrator_model::{Encoder, Side, StaticEncoder};
+
+    use super::*;
+
+    #[test]
+    fn what_these_weights_embedded_costs_nothing_again_and_what_others_did_does() {
+        let documents = ["fever in mice", "water", "aspirin"];
+        let encoder = StaticEncoder::train_from(&documents, 300, 16, 7).expect("train");
+        let encoder = Encoder::Static(encoder);
+        let index = Texts::cut(&encoder, &documents, &["mice drink water"]).expect("cut");
+        let given = ["water", "a new text", "a new text", "another", "aspirin"];
+        let tokens = encoder.tokenize(&given, Side::Document).expect("tokens");
+        let mut seen = Seen::default();
+        assert!(!seen.at(7));
+        assert_eq!(seen.cost(&index, tokens.iter()), (2, 2));
+        seen.see_index();
+        seen.see(&index, tokens[..3].iter());
+        assert!(seen.at(7), "the same weights");
+        assert_eq!(seen.cost(&index, tokens.iter()), (1, 3));
+        seen.see(&index, tokens.iter());
+        assert_eq!(seen.cost(&index, tokens.iter()), (0, 4));
+        assert!(!seen.at(8), "other weights");
+        assert_eq!(seen.cost(&index, tokens.iter()), (2, 2));
+    }
+}

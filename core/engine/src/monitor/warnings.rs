@@ -105,7 +105,7 @@ const RULES: [Rule; 6] = [
         limits: [0.05, 1.5, 0.2],
         reason: "A negative nearer than the positives is either the hardest there is or no negative. Before training many are, so \
                  only trained models count. Growth by 5 points and 1.5 times is beyond what another sample would show (standard \
-                 error of 2,000 is 1 point); one in five is more than a loss can shrug off.",
+                 error of 2,000 is 1 point); one in five, and no fewer than ever, is more than a loss can shrug off.",
         check: |facts, [points, times, most]| {
             let now = facts.now("false_negatives")?;
             if facts.epoch == 0 {
@@ -115,7 +115,8 @@ const RULES: [Rule; 6] = [
                 .earlier("false_negatives")
                 .map_or(now, |(_, least)| least);
             let grown = now - least > points && now > times * least;
-            (grown || now > most).then(|| {
+            let stays = now > most && now >= least;
+            (grown || stays).then(|| {
                 format!(
                     "{:.0} % of the negatives are nearer to their claim than its positives, {:.0} % at the best of times: some are \
                      likely no negatives",
