@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Expression;
+use crate::asking::{ActiveLearning, Audit};
 use crate::curriculum::{Bands, Rule, Stage};
 
 /// A whole experiment, every default filled in.
@@ -39,6 +40,9 @@ pub struct Experiment {
     pub train: Train,
     /// Rounds of asking an annotator, if any.
     pub active_learning: Option<ActiveLearning>,
+    /// Samples that people are asked about at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// What is measured.
     pub evaluate: Evaluate,
     /// Files that settings name: the setting's value to where the file lies.
@@ -391,31 +395,6 @@ fn one() -> usize {
 #[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
 fn is_one(number: &usize) -> bool {
     *number == 1
-}
-
-/// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Annotator {
-    /// Reveals judgements that were held back: a simulation.
-    Oracle,
-}
-
-/// `active_learning:`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActiveLearning {
-    /// How often: train, select, annotate, update.
-    pub rounds: usize,
-    /// The selector.
-    pub select: PluginStep,
-    /// Questions a round.
-    pub budget: usize,
-    /// Who answers.
-    pub annotator: Annotator,
-    /// Share of the training judgements held back for the oracle.
-    pub hold_back: f64,
-    /// Epochs of training after each round's answers.
-    pub epochs: usize,
 }
 
 /// `evaluate:`

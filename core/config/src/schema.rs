@@ -64,14 +64,13 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "filter": steps(Kind::Filter, json!({})),
             })),
             "train": train(steps(Kind::Loss, json!({ "weight": { "type": "number", "minimum": 0, "default": 1 } })), &text, &positive),
-            "active_learning": group(json!({
-                "rounds": positive,
-                "select": step(plugins, Kind::Selector, &json!({})),
-                "budget": described(&positive, "Questions a round."),
-                "annotator": { "enum": ["oracle"] },
-                "hold_back": share,
-                "epochs": positive,
-            })),
+            "active_learning": active_learning(step(plugins, Kind::Selector, &json!({})), &positive),
+            "audit": described(&group(json!({
+                "samples": described(&positive, "How many samples people are asked about at the end; 50 if not given."),
+                "from": { "enum": ["random", "suspicious"], "default": "suspicious" },
+                "people": positive,
+                "overlap": share_or_all(),
+            })), "A slice of the samples goes to people when the run is over: orchestrator annotate RUN."),
             "evaluate": group(json!({
                 "metrics": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^(ndcg|recall|mrr|map)(@[0-9]+)?$" } },
                 "bm25": group(json!({ "k1": { "type": "number", "minimum": 0 }, "b": { "type": "number", "minimum": 0, "maximum": 1 } })),
@@ -123,6 +122,44 @@ fn train(losses: Value, text: &Value, positive: &Value) -> Value {
             "ratio": ratio,
         })) },
         "adapt": { "type": "array", "items": rule() },
+    }))
+}
+
+fn share_or_all() -> Value {
+    json!({ "type": "number", "minimum": 0, "maximum": 1 })
+}
+
+fn active_learning(select: Value, positive: &Value) -> Value {
+    let mut llm = group(json!({
+        "model": { "type": "string", "description": "As the endpoint knows it." },
+        "temperature": { "type": "number", "minimum": 0, "default": 0 },
+        "check": { "type": "integer", "minimum": 0, "default": 20, "description": "Pairs a round that are judged already, to measure how far it agrees." },
+    }));
+    llm["required"] = json!(["model"]);
+    let share = share_or_all();
+    group(json!({
+        "rounds": { "type": "integer", "minimum": 0, "default": 3, "description": "0 = what is held back stays hidden: what is missed by not asking." },
+        "select": select,
+        "budget": described(positive, "Questions a round."),
+        "total": described(positive, "Questions over all rounds."),
+        "annotator": { "oneOf": [
+            { "enum": ["oracle", "page", "file"] },
+            group(json!({ "oracle": group(json!({ "error_rate": share })) })),
+            group(json!({ "page": group(json!({ "people": positive, "overlap": described(&share, "Share of the questions that two people answer.") })) })),
+            group(json!({ "file": group(json!({ "format": { "enum": ["jsonl", "csv", "label-studio", "argilla"] } })) })),
+            group(json!({ "llm": llm })),
+        ] },
+        "hold_back": { "type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "Share of the training judgements that training does not know until they are asked for." },
+        "epochs": described(positive, "Of training after each round."),
+        "candidates": group(json!({
+            "nearest": described(positive, "How many of an anchor's nearest documents may be asked about; 10 if not given."),
+            "like_validation": { "type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1, "description": "Only of the share of training anchors that is most like the validation anchors." },
+        })),
+        "start": { "enum": ["warm", "cold"], "default": "warm", "description": "Whether a round's training goes on from the round before, or begins anew." },
+        "stop": group(json!({
+            "no_gain": described(positive, "Rounds in which the best validation score does not rise."),
+            "agreement": described(&share, "Share of a round's questions that the model was right about before it was told."),
+        })),
     }))
 }
 

@@ -1,12 +1,12 @@
 //! The ticks in their order. Starting and resuming go the same way: a tick that the store holds already is passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use orchestrator_config::{Experiment, PluginStep, Stage};
+use orchestrator_config::{ActiveLearning, Experiment, PluginStep, Stage, Start};
 use orchestrator_data::{Dataset, Reading, Split};
 use orchestrator_model::{Encoder, StaticEncoder};
 use orchestrator_plugin_host::{Host, Instance, Kind};
@@ -16,10 +16,11 @@ use orchestrator_train::{AdamW, Checkpoint, CheckpointError};
 use sha2::{Digest as _, Sha256};
 
 use crate::adapting::Adapted;
+use crate::desk::People;
 use crate::error::Error;
 use crate::instances;
 use crate::lent::{Fixed, Lent};
-use crate::making::{self};
+use crate::making::{self, Told};
 use crate::mining::Occasion;
 use crate::monitor::Seen;
 use crate::plan::{self, Plan};
@@ -40,6 +41,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) store: Store,
     pub(crate) observer: Observer<'r>,
     pub(crate) cancelled: &'r AtomicBool,
+    /// Who answers questions, if there is anybody.
+    pub(crate) people: Option<&'r dyn People>,
     pub(crate) reading: Reading,
     pub(crate) lent: Arc<Lent<'r>>,
     /// The loaded model that is trained, until it is needed; none where it is made from nothing.
@@ -52,6 +55,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) seen: Seen,
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
+    /// The tick whose checkpoint was loaded.
+    pub(crate) restored: Option<u32>,
     /// What rules made of the experiment so far.
     pub(crate) adapted: Adapted,
     pub(crate) in_store: Duration,
@@ -61,10 +66,11 @@ pub(crate) struct Driver<'r> {
 
 /// What the rounds hand on.
 pub(crate) struct Standing {
-    /// Judged pairs that training may not know.
-    pub(crate) hidden: BTreeSet<(usize, usize)>,
-    /// Pairs the annotator was asked about.
+    pub(crate) told: Told,
+    /// Pairs that annotators were asked about.
     pub(crate) asked: BTreeSet<(usize, usize)>,
+    /// Why there were no more rounds, if it was before their number.
+    pub(crate) enough: Option<String>,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
     /// Steps trained so far.
@@ -136,8 +142,12 @@ impl Driver<'_> {
         let mut model = self.tick_model()?;
         self.tick_baselines(&model)?;
         let mut standing = Standing {
-            hidden,
+            told: Told {
+                hidden,
+                said: BTreeMap::new(),
+            },
             asked: BTreeSet::new(),
+            enough: None,
             epochs: 0,
             steps: 0,
             best: None,
@@ -148,21 +158,74 @@ impl Driver<'_> {
         let schedule = self.experiment.train.schedule.clone();
         self.train(&mut model, pool, &schedule, &mut standing)?;
         if let Some(active) = self.experiment.active_learning.clone() {
-            for round in 1..=active.rounds {
-                let first = self.next;
-                self.ask(&model, &mut standing, round)?;
-                let occasion = Occasion::Round {
-                    number: round,
-                    first,
-                };
-                let pool = self.mine(&model, &standing, occasion)?;
-                let stage = Stage::of_epochs(active.epochs);
-                self.train(&mut model, pool, &[stage], &mut standing)?;
-            }
+            self.rounds(&mut model, &mut standing, &active)?;
+        }
+        if let Some(audit) = self.experiment.audit {
+            self.tick_audit(&audit, &standing)?;
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
         Ok((steps, chosen))
+    }
+
+    /// Select, annotate, mine, train, until a rule or the number of rounds says that it is enough.
+    fn rounds(
+        &mut self,
+        model: &mut Model,
+        standing: &mut Standing,
+        active: &ActiveLearning,
+    ) -> Result<(), Error> {
+        let best = |standing: &Standing| standing.best.as_ref().map(|(best, _)| *best);
+        let mut without_gain = 0;
+        for round in 1..=active.rounds {
+            let first = self.next;
+            if self.select(model, standing, active, round)? == 0 {
+                standing.enough = Some(match active.total {
+                    Some(total) if standing.asked.len() >= total => {
+                        format!("all {total} questions are asked: active_learning.total")
+                    }
+                    _ => "there is nothing left to ask about".to_owned(),
+                });
+                break;
+            }
+            self.annotate(standing, active, round)?;
+            let foreseen = self.foreseen(self.next - 1)?;
+            let before = best(standing);
+            let occasion = Occasion::Round {
+                number: round,
+                first,
+            };
+            let pool = self.mine(model, standing, occasion)?;
+            // What was trained after this point is in a later checkpoint, which was loaded.
+            if active.start == Start::Cold && self.restored.is_none_or(|tick| tick < self.next) {
+                model.begin_anew(self.experiment.train.weight_decay as f32);
+            }
+            self.train(model, pool, &[Stage::of_epochs(active.epochs)], standing)?;
+            without_gain = if best(standing) > before {
+                0
+            } else {
+                without_gain + 1
+            };
+            if let Some(enough) = active.stop.no_gain
+                && without_gain >= enough
+            {
+                standing.enough = Some(format!(
+                    "no better on validation for {without_gain} rounds: active_learning.stop.no_gain"
+                ));
+                break;
+            }
+            if let (Some(enough), Some(foreseen)) = (active.stop.agreement, foreseen)
+                && foreseen >= enough
+            {
+                standing.enough = Some(format!(
+                    "the model was right about {:.0} % of round {round}'s questions before it was told: \
+                     active_learning.stop.agreement",
+                    100.0 * foreseen
+                ));
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn hold_back(&self) -> BTreeSet<(usize, usize)> {
@@ -322,7 +385,7 @@ impl Driver<'_> {
         Ok((name, sha256(&bytes)))
     }
 
-    pub(crate) fn load_checkpoint(&self, model: &mut Model) -> Result<(), Error> {
+    pub(crate) fn load_checkpoint(&mut self, model: &mut Model) -> Result<(), Error> {
         let Some(named) = self.store.last_checkpoint()? else {
             return Ok(());
         };
@@ -338,6 +401,7 @@ impl Driver<'_> {
         if !model.restore(Checkpoint::from_bytes(&bytes, &path)?) {
             return Err(wrong("it has another shape").into());
         }
+        self.restored = Some(named.tick);
         Ok(())
     }
 

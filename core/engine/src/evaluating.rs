@@ -261,7 +261,9 @@ impl Driver<'_> {
         let splits = [Split::Validation, Split::Test];
         let scored = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         self.note_scores(&format!("trained ({chosen})"), &scored);
+        let enough = standing.enough.iter();
         let beside = Beside {
+            events: enough.map(|why| ("rounds_ended", why.clone())).collect(),
             monitored: self.monitor_end()?,
             ..Beside::default()
         };

@@ -4,6 +4,8 @@
 
 mod active;
 mod adapting;
+mod answering;
+mod auditing;
 mod batches;
 pub mod desk;
 mod driver;

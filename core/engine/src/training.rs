@@ -37,6 +37,16 @@ impl Model {
         checkpoint
     }
 
+    /// Goes back to the weights before any training, with nothing gathered in the optimiser. Steps go on being counted.
+    pub fn begin_anew(&mut self, weight_decay: f32) {
+        let initial = self.initial.encoder.parameters();
+        for (mine, theirs) in self.encoder.parameters_mut().iter_mut().zip(initial) {
+            mine.values.clone_from(&theirs.values);
+        }
+        self.optimiser = AdamW::new(self.encoder.parameters(), weight_decay);
+        self.version += 1;
+    }
+
     /// The weights alone: enough for a model that is not trained on.
     pub fn weights(&self) -> Checkpoint {
         let mut checkpoint = Checkpoint::default();

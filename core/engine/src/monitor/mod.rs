@@ -333,6 +333,20 @@ pub(crate) fn scales<'v>(
 }
 
 #[cfg(test)]
+fn fixture() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../tests/monitoring.json")).expect("the fixture is JSON")
+}
+
+#[cfg(test)]
+fn numbers(of: &serde_json::Value) -> Vec<f64> {
+    of.as_array()
+        .expect("numbers")
+        .iter()
+        .map(|one| one.as_f64().expect("a number"))
+        .collect()
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -369,18 +383,4 @@ mod tests {
         let many = (0..90).map(|_| (0, Role::Positive));
         assert_eq!(looked_at(many, 1, 55).0.len(), 55);
     }
-}
-
-#[cfg(test)]
-fn fixture() -> serde_json::Value {
-    serde_json::from_str(include_str!("../../tests/monitoring.json")).expect("the fixture is JSON")
-}
-
-#[cfg(test)]
-fn numbers(of: &serde_json::Value) -> Vec<f64> {
-    of.as_array()
-        .expect("numbers")
-        .iter()
-        .map(|one| one.as_f64().expect("a number"))
-        .collect()
 }

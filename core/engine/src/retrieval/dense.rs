@@ -229,6 +229,12 @@ impl<'a> DenseIndex<'a> {
         dot(self.document(one), self.document(other))
     }
 
+    /// Cosine of two anchors.
+    #[must_use]
+    pub fn similarity_of_anchors(&self, one: usize, other: usize) -> f32 {
+        dot(self.anchor(one), self.anchor(other))
+    }
+
     /// The `k` nearest documents of each anchor, in order.
     #[must_use]
     pub fn nearest(&self, anchors: &[usize], k: usize) -> Vec<Vec<(usize, f32)>> {
