@@ -8,11 +8,13 @@ mod expression;
 mod isolation;
 mod node;
 mod outside;
+mod overrides;
 mod read;
 mod reader;
 mod schema;
 mod source;
 mod steps;
+mod sweep;
 mod train;
 
 pub use experiment::{
@@ -23,3 +25,4 @@ pub use experiment::{
 pub use expression::Expression;
 pub use schema::schema;
 pub use source::Source;
+pub use sweep::{Sweep, Variant};

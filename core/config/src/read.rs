@@ -57,7 +57,7 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "name",
     "seed",
     "plugins",
@@ -70,6 +70,8 @@ const TOP: [&str; 12] = [
     "train",
     "active_learning",
     "evaluate",
+    // Taken out before anything is understood; here so that it is suggested.
+    "sweep",
 ];
 impl Reader<'_> {
     fn experiment(&self, root: &Node) -> Option<Experiment> {

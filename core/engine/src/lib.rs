@@ -4,6 +4,7 @@
 
 mod active;
 mod batches;
+pub mod comparing;
 mod driver;
 mod epochs;
 mod error;
@@ -20,6 +21,7 @@ mod rescoring;
 pub mod retrieval;
 mod run;
 mod seed;
+pub mod sweeping;
 pub mod topics;
 mod training;
 

@@ -2,6 +2,7 @@
 //! only crate that knows SQL. A tick's rows and its completion are one transaction; there is one writer. The schema is
 //! in `schema.sql`, for people in docs/STORE.md.
 
+mod comparing;
 mod error;
 mod query;
 mod rows;

@@ -138,7 +138,7 @@ fn id(text: &str) -> rusqlite::Result<SampleId> {
 }
 
 impl Store {
-    fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         values: impl Params,
