@@ -10,12 +10,13 @@ use clap::CommandFactory as _;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
+use orchestrator_engine::sweeping::Sweep;
 use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand};
-use crate::{doctor, encode, isolation, memory, model, plugin, show};
+use crate::args::{Args, Command, ModelCommand, Sweeping};
+use crate::{compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -28,8 +29,19 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             experiment,
             set,
             run_dir,
-        } => begin(&experiment, &set.set, run_dir, json, quiet),
-        Command::Resume { run } => resume(&run, json, quiet),
+            sweeping,
+        } => begin(
+            &experiment,
+            &set.set,
+            run_dir,
+            &Manner::new(&sweeping, json, quiet),
+        ),
+        Command::Resume { run, sweeping } => resume(&run, &Manner::new(&sweeping, json, quiet)),
+        Command::Compare {
+            runs,
+            baseline,
+            metrics,
+        } => compare::run(&runs, baseline.as_deref(), &metrics, json),
         Command::Check { experiment, set } => check(&experiment, &set.set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
@@ -61,6 +73,27 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
                 &mut std::io::stdout(),
             );
             Ok(())
+        }
+    }
+}
+
+/// How a run, or a sweep of runs, goes about it.
+pub struct Manner {
+    pub json: bool,
+    pub quiet: bool,
+    /// Runs at once, if the user says.
+    pub jobs: Option<usize>,
+    /// It is a run of a sweep.
+    in_sweep: bool,
+}
+
+impl Manner {
+    fn new(sweeping: &Sweeping, json: bool, quiet: bool) -> Self {
+        Self {
+            json,
+            quiet,
+            jobs: sweeping.jobs.map(usize::from),
+            in_sweep: sweeping.in_sweep,
         }
     }
 }
@@ -126,7 +159,7 @@ impl Drop for Scratch {
     }
 }
 
-fn lock_beside(experiment: &Path) -> PathBuf {
+pub fn lock_beside(experiment: &Path) -> PathBuf {
     let lock = experiment.with_file_name("plugins.lock");
     std::path::absolute(&lock).unwrap_or(lock)
 }
@@ -145,7 +178,7 @@ fn load(
 }
 
 /// What is wrong with something the experiment names, or with a plugin's settings, is shown at its line.
-fn placed(
+pub fn placed(
     error: Error,
     source: &Source,
     experiment: &orchestrator_config::Experiment,
@@ -177,7 +210,7 @@ fn placed(
 }
 
 /// Makes each plugin once: every setting that one refuses is told at its line, before anything is written.
-fn try_settings(
+pub fn try_settings(
     source: &Source,
     experiment: &orchestrator_config::Experiment,
     host: &Host,
@@ -194,19 +227,22 @@ fn begin(
     path: &Path,
     set: &[String],
     run_dir: Option<PathBuf>,
-    json: bool,
-    quiet: bool,
+    manner: &Manner,
 ) -> Result<(), Diagnostics> {
     let began = Instant::now();
     // Before anything is loaded: what is loaded is part of what a run takes.
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
+    if let Some(asked) = source.sweep()? {
+        return sweep::begin(&source, asked, run_dir, manner);
+    }
+    only_of_sweeps(manner, "the experiment has no `sweep:`")?;
     let lock = lock_beside(path);
     // Compiled with copies in a scratch folder first: a run folder is made only for an experiment that can run.
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock.clone(), scratch.0.clone())?,
-        json,
+        manner.json,
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
@@ -250,13 +286,13 @@ fn begin(
         ))
         .into());
     }
-    go(run, &host, began, json, quiet, |error| {
+    go(run, &host, began, manner, |error| {
         placed(error, &source, &experiment)
     })
 }
 
 /// Whether a run fits into memory, where both are known.
-fn fits(
+pub fn fits(
     estimate: Result<Option<Estimate<'_>>, Error>,
     available: Option<u64>,
 ) -> Result<(), Error> {
@@ -266,17 +302,33 @@ fn fits(
     }
 }
 
-fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+/// Only of a sweep can several runs go at once.
+fn only_of_sweeps(manner: &Manner, why: &str) -> Result<(), Diagnostics> {
+    if manner.jobs.is_none() {
+        return Ok(());
+    }
+    Err(
+        Diagnostic::new(Kind::Experiment, format!("--jobs is for sweeps, and {why}"))
+            .help("RAYON_NUM_THREADS says how many threads a run uses")
+            .into(),
+    )
+}
+
+fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     let began = Instant::now();
+    if Sweep::is_in(folder) {
+        return sweep::resume(folder, manner);
+    }
+    only_of_sweeps(manner, "this is the folder of a run")?;
     let available = memory::available()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
-        json,
+        manner.json,
     )?;
     let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
-    go(run, &host, began, json, quiet, Error::into_diagnostics)
+    go(run, &host, began, manner, Error::into_diagnostics)
 }
 
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
@@ -300,13 +352,15 @@ fn go(
     run: Run,
     host: &Host,
     began: Instant,
-    json: bool,
-    quiet: bool,
+    manner: &Manner,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
     let cancelled = interruptible("stopping after this step; once more to stop at once")?;
+    if manner.in_sweep {
+        sweep::listen(&cancelled);
+    }
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
-    let progress = show::Progress::new(quiet || json);
+    let progress = show::Progress::new(manner.quiet || manner.json);
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
@@ -316,7 +370,7 @@ fn go(
     progress.finish();
     let outcome = result.map_err(explain)?;
     report(&outcome.folder, None)?;
-    show::outcome(&outcome, began.elapsed().as_secs_f64(), json);
+    show::outcome(&outcome, began.elapsed().as_secs_f64(), manner.json);
     Ok(())
 }
 
@@ -351,6 +405,9 @@ pub fn answers_folder() -> Option<PathBuf> {
 fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
+    if let Some(asked) = source.sweep()? {
+        return variants::check(&source, asked, json);
+    }
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock_beside(path), scratch.0.clone())?,

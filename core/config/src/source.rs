@@ -60,6 +60,15 @@ impl Source {
         &self.path
     }
 
+    /// The experiment's name, if it is a text.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.root.get("name")?.data {
+            Data::Text(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The libraries of `plugins:`, relative to the file that says so. What is no path there is told by
     /// [`Source::experiment`].
     #[must_use]

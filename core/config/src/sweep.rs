@@ -121,11 +121,8 @@ impl Reader<'_> {
             );
         }
         let (seeds, given, cells) = (seeds?, given?, cells?);
-        let of = match source.root.get("name").map(|node| &node.data) {
-            Some(Data::Text(name)) => Some(name.clone()),
-            // What is wrong with it is told with the rest of the experiment.
-            _ => None,
-        };
+        // What is wrong with it is told with the rest of the experiment.
+        let of = source.name().map(str::to_owned);
         let mut variants = Vec::new();
         for one in &given {
             let Some(inherited) = self.inherited(one, &given) else {

@@ -156,7 +156,12 @@ impl Sweep {
     /// The folder a sweep gets by default: name and a short hash of all plans and seeds.
     #[must_use]
     pub fn folder_name(&self) -> String {
-        let hash = sha256(serde_json::to_string(self).unwrap_or_default().as_bytes());
+        let mut same_anywhere = self.clone();
+        for variant in &mut same_anywhere.variants {
+            variant.memory = None;
+        }
+        let text = serde_json::to_string(&same_anywhere).unwrap_or_default();
+        let hash = sha256(text.as_bytes());
         format!("{}-{}", self.name, &hash[..8])
     }
 

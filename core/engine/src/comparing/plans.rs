@@ -121,12 +121,7 @@ fn of_maps(
 /// The items of a list with their plugins' names, if each has one of its own.
 fn by_name(list: &Value) -> Option<Vec<(String, Value)>> {
     let items = list.as_array()?;
-    let name = |item: &Value| {
-        item.pointer("/step/name")
-            .or_else(|| item.get("name"))?
-            .as_str()
-            .map(str::to_owned)
-    };
+    let name = |item: &Value| item.get("name")?.as_str().map(str::to_owned);
     let named: Option<Vec<(String, Value)>> = items
         .iter()
         .map(|item| Some((name(item)?, item.clone())))
