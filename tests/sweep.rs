@@ -397,9 +397,14 @@ fn what_is_wrong_with_a_sweep_is_told_at_its_line_before_anything_runs() {
             "12:48",
         ),
         (
-            "sweep:\n  variants: { a: off }",
-            "every variant is off",
-            "12:13",
+            "sweep:\n  variants: { plain: {}, b: {} }\n  only: [b, plan]",
+            "did you mean `plain`?",
+            "13:13",
+        ),
+        (
+            "sweep: { seeds: [1], only: [b] }",
+            "give `sweep.variants`",
+            "11:29",
         ),
         (
             "sweep:\n  variants:\n    a:\n      train.batch+: 3",
@@ -485,7 +490,8 @@ fn variants_and_a_matrix_are_multiplied_and_a_file_may_change_another_files_swee
 sweep:
   seeds: [1, 2, 3]
   matrix: { train.batch: [4], train.schedule: [[{ epochs: 1 }]] }
-  variants: { noisier: off, longer: { train.schedule: [{ epochs: 5 }] } }
+  variants: { longer: { train.schedule: [{ epochs: 5 }] } }
+  only: [plain, noisy, longer]
 ";
     std::fs::write(folder.path().join("y.yaml"), over).unwrap();
     let listed = json(&succeed(&["check", "y.yaml", "--json"], folder.path()));
@@ -515,19 +521,15 @@ fn the_ablation_adds_one_technique_with_each_variant() {
         assert_eq!(after["extends"], before["name"]);
         assert_eq!(after["changes"].as_object().unwrap().len(), 1, "{after}");
     }
-    // All of them once, in one short epoch.
-    let set = [
-        "--set",
-        "sweep.seeds=[13]",
-        "--set",
-        "model.encoder.static.dim=32",
-    ];
-    let mut arguments = vec!["run", file, "--run-dir", "s", "--jobs", "2"];
-    arguments.extend(set);
+    // None of them, and all of them together.
+    let arguments = ["run", file, "--run-dir", "s"];
+    let set = ["seeds=[13]", "only=[plain, ratio]"].map(|value| format!("sweep.{value}"));
+    let set = set.iter().flat_map(|value| ["--set", value]);
+    let arguments: Vec<&str> = arguments.into_iter().chain(set).collect();
     let shown = succeed(&arguments, folder.path());
-    assert!(shown.contains("11 of 11 runs are finished"), "{shown}");
-    assert!(
-        shown.contains("train.ratio") || shown.contains("negatives_per_positive"),
-        "{shown}"
-    );
+    assert!(shown.contains("ratio against plain"), "{shown}");
+    assert!(shown.contains("2 of 2 runs are finished"), "{shown}");
+    for path in ["samples.propose.same_topic", "train.negatives_per_positive"] {
+        assert!(shown.contains(path), "{path}: {shown}");
+    }
 }

@@ -83,17 +83,22 @@ pub struct Manner {
     pub quiet: bool,
     /// Runs at once, if the user says.
     pub jobs: Option<usize>,
-    /// It is a run of a sweep.
-    in_sweep: bool,
+    /// Set when it is to stop after its step.
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Manner {
     fn new(sweeping: &Sweeping, json: bool, quiet: bool) -> Self {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        // From the beginning: a run of a sweep that is no more must not begin anything.
+        if sweeping.in_sweep {
+            sweep::listen(&cancelled);
+        }
         Self {
             json,
             quiet,
             jobs: sweeping.jobs.map(usize::from),
-            in_sweep: sweeping.in_sweep,
+            cancelled,
         }
     }
 }
@@ -335,6 +340,12 @@ fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
 /// consistent at any moment, and so is a cache. `said` is shown at the first.
 pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
     let cancelled = Arc::new(AtomicBool::new(false));
+    interrupting(&cancelled, said)?;
+    Ok(cancelled)
+}
+
+/// The same for a flag that others may set too.
+fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), Diagnostics> {
     let flag = cancelled.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -344,8 +355,7 @@ pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics>
             show::err(&format!("\n{said}\n"));
         }
     })
-    .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
-    Ok(cancelled)
+    .map_err(|error| internal("cannot listen for Ctrl-C", &error))
 }
 
 fn go(
@@ -355,17 +365,17 @@ fn go(
     manner: &Manner,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
-    let cancelled = interruptible("stopping after this step; once more to stop at once")?;
-    if manner.in_sweep {
-        sweep::listen(&cancelled);
-    }
+    interrupting(
+        &manner.cancelled,
+        "stopping after this step; once more to stop at once",
+    )?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(manner.quiet || manner.json);
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
         &|event| progress.event(event),
-        &cancelled,
+        &manner.cancelled,
     );
     progress.finish();
     let outcome = result.map_err(explain)?;

@@ -280,6 +280,9 @@ impl<'s> Going<'s> {
             // Each its share of the cores; its results are the same with any number.
             command.env(THREADS, (cores() / self.jobs).max(1).to_string());
         }
+        // A terminal's Ctrl-C goes to the sweep alone, which asks its runs itself.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -106,9 +106,10 @@ impl Source {
 
 impl Reader<'_> {
     fn sweep(&self, node: &Node, source: &Source) -> Option<Sweep> {
-        let fields = self.fields(node, "/sweep", &["seeds", "variants", "matrix"])?;
+        let fields = self.fields(node, "/sweep", &["seeds", "variants", "matrix", "only"])?;
         let seeds = self.seeds(&fields);
         let given = self.variants(&fields);
+        let only = given.as_ref().and_then(|given| self.only(&fields, given));
         let cells = self.cells(&fields);
         if fields.get("seeds").is_none()
             && fields.get("variants").is_none()
@@ -120,11 +121,11 @@ impl Reader<'_> {
                     .help("give it variants, a matrix or seeds: sweep: { seeds: [13, 14, 15] }"),
             );
         }
-        let (seeds, given, cells) = (seeds?, given?, cells?);
+        let (seeds, given, only, cells) = (seeds?, given?, only?, cells?);
         // What is wrong with it is told with the rest of the experiment.
         let of = source.name().map(str::to_owned);
         let mut variants = Vec::new();
-        for one in &given {
+        for one in given.iter().filter(|one| only.contains(&one.name)) {
             let Some(inherited) = self.inherited(one, &given) else {
                 continue;
             };
@@ -250,14 +251,6 @@ impl Reader<'_> {
         let mut complete = true;
         let mut all = Vec::new();
         for entry in entries {
-            let off = match &entry.value.data {
-                Data::Bool(value) => !value,
-                Data::Text(text) => text == "off",
-                _ => false,
-            };
-            if off {
-                continue;
-            }
             if !names_a_folder(&entry.key) {
                 self.push(
                     Diagnostic::new(
@@ -276,11 +269,49 @@ impl Reader<'_> {
                 None => complete = false,
             }
         }
-        if complete && all.is_empty() {
-            self.wrong(node, "every variant is off");
-            return None;
-        }
         complete.then_some(all)
+    }
+
+    /// Which variants are run, by name: those of `only`, or all.
+    fn only(&self, fields: &Fields<'_>, given: &[Given]) -> Option<Vec<String>> {
+        let names = || given.iter().map(|one| one.name.as_str());
+        let Some(node) = fields.get("only") else {
+            return Some(names().map(str::to_owned).collect());
+        };
+        let items = match &node.data {
+            Data::List(items) if !items.is_empty() => items,
+            _ => {
+                self.type_error(node, "only", "a list of variants");
+                return None;
+            }
+        };
+        let name = |item: &Node| {
+            let name = self.text(item, "only")?;
+            let known = names().any(|one| one == name);
+            if !known {
+                self.push(self.no_variant(&name, &item.place, given));
+            }
+            known.then_some(name)
+        };
+        // All errors, not the first.
+        let found: Vec<Option<String>> = items.iter().map(name).collect();
+        found.into_iter().collect()
+    }
+
+    fn no_variant(&self, name: &str, place: &Place, all: &[Given]) -> Diagnostic {
+        let names = || all.iter().map(|one| one.name.as_str());
+        let told = Diagnostic::new(Kind::Experiment, format!("there is no variant `{name}`"))
+            .at(place.location());
+        if names().all(str::is_empty) {
+            return told.help("give `sweep.variants`");
+        }
+        match nearest(name, names()) {
+            Some(near) => told.help(format!("did you mean `{near}`?")),
+            None => told.help(format!(
+                "there are {}",
+                names().collect::<Vec<_>>().join(", ")
+            )),
+        }
     }
 
     fn variant(&self, entry: &Entry) -> Option<Given> {
@@ -318,23 +349,15 @@ impl Reader<'_> {
         let mut seen = BTreeSet::from([one.name.as_str()]);
         let mut now = one;
         while let Some((name, place)) = &now.extends {
-            let told =
-                |message: String| Diagnostic::new(Kind::Experiment, message).at(place.location());
             let Some(next) = all.iter().find(|other| other.name == *name) else {
-                let names = all.iter().map(|other| other.name.as_str());
-                let told = told(format!("there is no variant `{name}`"));
-                self.push_once(match nearest(name, names.clone()) {
-                    Some(near) => told.help(format!("did you mean `{near}`?")),
-                    None => told.help(format!(
-                        "there are {}",
-                        names.collect::<Vec<_>>().join(", ")
-                    )),
-                });
+                self.push_once(self.no_variant(name, place, all));
                 return None;
             };
             if !seen.insert(&next.name) {
+                let message = format!("the variant `{name}` extends itself");
                 self.push_once(
-                    told(format!("the variant `{name}` extends itself"))
+                    Diagnostic::new(Kind::Experiment, message)
+                        .at(place.location())
                         .help("take one `extends` out of the circle"),
                 );
                 return None;
