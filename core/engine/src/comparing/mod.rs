@@ -6,10 +6,11 @@ mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use orchestrator_data::Source;
 use orchestrator_diagnostics::{Diagnostic, Kind};
-use orchestrator_store::Store;
+use orchestrator_store::{SampleId, Store};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -501,18 +502,18 @@ fn pairs(base: &Variant, variant: &Variant) -> Vec<(usize, usize)> {
 
 fn pool_difference(base: &Variant, variant: &Variant) -> Result<PoolDifference, Error> {
     let pairs = pairs(base, variant);
-    let mut sources: BTreeMap<String, SourceDifference> = BTreeMap::new();
+    let mut sources: BTreeMap<Arc<str>, SourceDifference> = BTreeMap::new();
     for (before, after) in &pairs {
-        let read = |folder: &Path| -> Result<BTreeMap<String, String>, Error> {
+        let read = |folder: &Path| -> Result<BTreeMap<SampleId, Arc<str>>, Error> {
             Ok(open(folder)?.pool()?.into_iter().collect())
         };
         let one = read(&base.folders[*before])?;
         let other = read(&variant.folders[*after])?;
-        let mut count = |source: &String, add: fn(&mut SourceDifference)| {
+        let mut count = |source: &Arc<str>, add: fn(&mut SourceDifference)| {
             let row = sources
                 .entry(source.clone())
                 .or_insert_with(|| SourceDifference {
-                    source: source.clone(),
+                    source: source.to_string(),
                     only_baseline: 0,
                     both: 0,
                     only_variant: 0,

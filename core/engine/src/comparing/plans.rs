@@ -142,3 +142,57 @@ fn without_places(value: &Value) -> Value {
         _ => value.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::differ;
+
+    #[test]
+    fn plans_differ_by_paths_that_a_reader_knows() {
+        let step = |name: &str, at: usize, k: usize| json!({ "name": name, "at": format!("/{at}"), "settings": { "k": k } });
+        for (before, after, expected) in [
+            (json!({ "a": 1 }), json!({ "a": 1 }), json!([])),
+            (
+                json!({ "train": { "batch": 8, "clip": null } }),
+                json!({ "train": { "batch": 16, "clip": 1.0 } }),
+                json!([["train.batch", 8, 16], ["train.clip", null, 1.0]]),
+            ),
+            // Where a step stands in the file is no difference; an item is named by its plugin.
+            (
+                json!({ "filter": [step("one", 0, 1), step("two", 1, 1)] }),
+                json!({ "filter": [step("two", 0, 2)] }),
+                json!([
+                    ["filter.one", { "name": "one", "settings": { "k": 1 } }, null],
+                    ["filter.two.settings.k", 1, 2],
+                ]),
+            ),
+            // The order of steps is.
+            (
+                json!({ "filter": [step("one", 0, 1), step("two", 1, 1)] }),
+                json!({ "filter": [step("two", 0, 1), step("one", 1, 1)] }),
+                json!([["filter (order)", ["one", "two"], ["two", "one"]]]),
+            ),
+            (
+                json!({ "schedule": [{ "epochs": 1 }] }),
+                json!({ "schedule": [{ "epochs": 1 }, { "epochs": 2 }] }),
+                json!([["schedule", [{ "epochs": 1 }], [{ "epochs": 1 }, { "epochs": 2 }]]]),
+            ),
+            // A library follows from its plugins, unless it is another than it was.
+            (
+                json!({ "libraries": { "one": "a" } }),
+                json!({ "libraries": { "one": "b", "two": "c" } }),
+                json!([["libraries.one", "a", "b"]]),
+            ),
+        ] {
+            let mut found = Vec::new();
+            differ(&before, &after, "", &mut found);
+            let found: Vec<_> = found
+                .into_iter()
+                .map(|one| json!([one.path, one.before, one.after]))
+                .collect();
+            assert_eq!(json!(found), expected, "{before} {after}");
+        }
+    }
+}
