@@ -21,6 +21,14 @@ pub struct Args {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal error, 2 usage or experiment file, 3 data or store, 4 plugin, \
 5 interrupted (go on with `orchestrator resume`).";
 
+/// What a run does when it has questions to people.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Page {
+    /// Where people are asked, stop instead of serving the page: `orchestrator annotate RUN` serves it later.
+    #[arg(long)]
+    pub no_page: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment: make samples, train, evaluate, report. With `sweep:`, all its runs, compared at the end.
@@ -34,6 +42,8 @@ pub enum Command {
         run_dir: Option<PathBuf>,
         #[command(flatten)]
         sweeping: Sweeping,
+        #[command(flatten)]
+        page: Page,
     },
     /// Go on with a run, or a sweep, that was interrupted.
     Resume {
@@ -41,6 +51,8 @@ pub enum Command {
         run: PathBuf,
         #[command(flatten)]
         sweeping: Sweeping,
+        #[command(flatten)]
+        page: Page,
     },
     /// Compare runs query by query: paired tests, intervals, what differs in their plans and samples.
     #[command(after_help = COMPARING)]

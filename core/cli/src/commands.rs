@@ -15,7 +15,7 @@ use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand, Sweeping};
+use crate::args::{Args, Command, ModelCommand, Page, Sweeping};
 use crate::{compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -30,13 +30,18 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             set,
             run_dir,
             sweeping,
+            page,
         } => begin(
             &experiment,
             &set.set,
             run_dir,
-            &Manner::new(&sweeping, json, quiet),
+            &Manner::new(&sweeping, page, json, quiet),
         ),
-        Command::Resume { run, sweeping } => resume(&run, &Manner::new(&sweeping, json, quiet)),
+        Command::Resume {
+            run,
+            sweeping,
+            page,
+        } => resume(&run, &Manner::new(&sweeping, page, json, quiet)),
         Command::Compare {
             runs,
             baseline,
@@ -83,12 +88,14 @@ pub struct Manner {
     pub quiet: bool,
     /// Runs at once, if the user says.
     pub jobs: Option<usize>,
+    /// What is done where people are asked.
+    page: Page,
     /// Set when it is to stop after its step.
     cancelled: Arc<AtomicBool>,
 }
 
 impl Manner {
-    fn new(sweeping: &Sweeping, json: bool, quiet: bool) -> Self {
+    fn new(sweeping: &Sweeping, page: Page, json: bool, quiet: bool) -> Self {
         let cancelled = Arc::new(AtomicBool::new(false));
         // From the beginning: a run of a sweep that is no more must not begin anything.
         if sweeping.in_sweep {
@@ -98,6 +105,7 @@ impl Manner {
             json,
             quiet,
             jobs: sweeping.jobs.map(usize::from),
+            page,
             cancelled,
         }
     }
@@ -371,9 +379,11 @@ fn go(
     )?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(manner.quiet || manner.json);
+    let _ = manner.page;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
+        None,
         &|event| progress.event(event),
         &manner.cancelled,
     );

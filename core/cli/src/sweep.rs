@@ -275,7 +275,8 @@ impl<'s> Going<'s> {
                 .arg(own),
             State::Begun | State::Finished => command.arg("resume").arg(own),
         };
-        command.arg("--in-sweep");
+        // Nobody sits before a sweep: where people are asked, its run stops, and may be answered and resumed by itself.
+        command.args(["--in-sweep", "--no-page"]);
         if self.jobs > 1 && std::env::var_os(THREADS).is_none_or(|value| value.is_empty()) {
             // Each its share of the cores; its results are the same with any number.
             command.env(THREADS, (cores() / self.jobs).max(1).to_string());

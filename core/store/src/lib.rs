@@ -2,6 +2,7 @@
 //! only crate that knows SQL. A tick's rows and its completion are one transaction; there is one writer. The schema is
 //! in `schema.sql`, for people in docs/STORE.md.
 
+mod asking;
 mod comparing;
 mod error;
 mod query;
@@ -14,21 +15,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use sha2::{Digest as _, Sha256};
 
+pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
 pub use query::{
-    AnnotationRow, CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow,
-    SampleView, SimilarityRow,
+    CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
+    SimilarityRow,
 };
 pub use rows::{
-    Anchor, Annotation, Checkpoint, Document, Evaluation, Judgement, Plugin, Provenance, Role, Run,
-    Sample, SampleId, Score, Use, Verdict, sample_id,
+    Anchor, Annotation, Answer, Checkpoint, Document, Evaluation, Judgement, Plugin, Projection,
+    Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
 pub use tick::Tick;
 
 /// "orch", so that `file` and we know the format.
 const APPLICATION_ID: i32 = 0x6f72_6368;
 /// Grows with the schema; older stores are migrated, newer refused.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
+
+const ADDED_IN_2: &str = include_str!("schema_2.sql");
 
 /// An open store.
 pub struct Store {
@@ -50,7 +54,7 @@ impl Store {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         )?;
         store.connection.execute_batch(&format!(
-            "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};\n{}\nCOMMIT;",
+            "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};\n{}\n{ADDED_IN_2}\nCOMMIT;",
             include_str!("schema.sql")
         ))?;
         Ok(store)
@@ -130,6 +134,23 @@ impl Store {
                 ours: VERSION,
             });
         }
+        if version < VERSION {
+            self.migrate(version)?;
+        }
+        Ok(())
+    }
+
+    /// Brings an older store to this version, after a copy of it was laid beside: `store.db.version-1`.
+    fn migrate(&self, version: i32) -> Result<(), Error> {
+        let mut copy = self.path.clone().into_os_string();
+        copy.push(format!(".version-{version}"));
+        if !Path::new(&copy).exists() {
+            let copy = copy.to_string_lossy();
+            self.connection.execute("VACUUM INTO ?1", [&copy])?;
+        }
+        self.connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; PRAGMA user_version = {VERSION};\n{ADDED_IN_2}\nCOMMIT;"
+        ))?;
         Ok(())
     }
 
@@ -163,6 +184,16 @@ impl Store {
     /// If the store cannot be written.
     pub fn event(&self, kind: &str, detail: &str) -> Result<(), Error> {
         event(&self.connection, kind, detail)
+    }
+
+    /// Keeps an answer, at once and for good, and gives its number. Not part of a tick: people answer when they answer, and
+    /// more than one connection may be open.
+    ///
+    /// # Errors
+    /// If there is no such question or the store cannot be written.
+    pub fn answer(&self, answer: &Answer<'_>) -> Result<u64, Error> {
+        tick::insert_answer(&self.connection, answer)?;
+        Ok(self.connection.last_insert_rowid() as u64)
     }
 
     /// The last completed checkpoint.
@@ -285,6 +316,24 @@ mod tests {
         );
         assert_eq!(store.last_tick().expect("readable"), Some(0));
         assert_eq!(store.curve("filling").expect("readable").len(), 0);
+    }
+
+    #[test]
+    fn a_store_of_version_1_is_brought_to_this_one_and_a_copy_is_kept() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("store.db");
+        let old = Connection::open(&path).expect("file");
+        old.execute_batch(&format!(
+            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;\n{}
+             INSERT INTO tick VALUES (0, 'data', '');",
+            include_str!("schema.sql")
+        ))
+        .expect("old store");
+        drop(old);
+        let store = Store::open_to_read(&path).expect("migrated");
+        assert_eq!(store.last_tick().expect("tick"), Some(0));
+        assert!(store.questions().expect("new table").is_empty());
+        assert!(folder.path().join("store.db.version-1").is_file());
     }
 
     #[test]

@@ -103,16 +103,6 @@ pub struct DifficultyRow {
     pub band: String,
 }
 
-/// A round of answers.
-#[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // Counts of annotations.
-pub struct AnnotationRow {
-    pub round: usize,
-    pub asked: u64,
-    pub relevant: u64,
-    pub mean_probability: f64,
-}
-
 /// A plugin instance.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs)] // The columns of `plugin`.
@@ -206,6 +196,17 @@ impl Store {
         )
     }
 
+    /// The samples that training has used.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn used(&self) -> Result<BTreeSet<SampleId>, Error> {
+        let rows = self.all("SELECT DISTINCT sample FROM use", [], |row| {
+            id(&row.get::<_, String>(0)?)
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
     /// The samples that a source proposed and has not been asked anew since, up to tick `up_to`.
     ///
     /// # Errors
@@ -218,25 +219,6 @@ impl Store {
             |row| id(&row.get::<_, String>(0)?),
         )?;
         Ok(rows.into_iter().collect())
-    }
-
-    /// The pairs that were annotated: round, anchor, document, relevant.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn annotated(&self) -> Result<Vec<(usize, usize, usize, bool)>, Error> {
-        self.all(
-            "SELECT round, anchor, document, relevant FROM annotation ORDER BY round, anchor, document",
-            [],
-            |row| {
-                Ok((
-                    row.get::<_, i64>(0)? as usize,
-                    row.get::<_, i64>(1)? as usize,
-                    row.get::<_, i64>(2)? as usize,
-                    row.get(3)?,
-                ))
-            },
-        )
     }
 
     /// The metrics of a tick as a whole.
@@ -252,6 +234,18 @@ impl Store {
                 |row| row.get(0),
             )
             .optional()?)
+    }
+
+    /// The sum of a metric over the ticks as wholes from tick `first` on.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn metric_sum(&self, name: &str, first: u32) -> Result<f64, Error> {
+        Ok(self.connection.query_row(
+            "SELECT coalesce(sum(value), 0.0) FROM metric WHERE tick >= ?2 AND step = -1 AND name = ?1",
+            (name, first),
+            |row| row.get(0),
+        )?)
     }
 
     /// `(name, seed, version, plan)` of the run.
@@ -316,11 +310,13 @@ impl Store {
     pub fn epochs(&self) -> Result<Vec<EpochRow>, Error> {
         self.all(
             "WITH of_epoch AS (
-               SELECT u.epoch, min(u.tick) AS tick, sum(s.role = 'positive') AS positives, sum(s.role = 'negative') AS negatives
+               SELECT u.epoch, min(u.tick) AS tick, max(u.tick) AS last, sum(s.role = 'positive') AS positives,
+                      sum(s.role = 'negative') AS negatives
                FROM use u JOIN sample s ON s.id = u.sample GROUP BY u.epoch)
              SELECT e.epoch + 1, t.detail, e.positives, e.negatives,
                     (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'ratio'),
-                    (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'negatives_short_of_ratio'),
+                    (SELECT sum(value) FROM metric WHERE tick BETWEEN e.tick AND e.last AND step = -1
+                       AND name = 'negatives_short_of_ratio'),
                     (SELECT count(DISTINCT round) FROM annotation a WHERE a.tick < e.tick)
              FROM of_epoch e JOIN tick t ON t.number = e.tick ORDER BY e.epoch",
             [],
@@ -502,25 +498,6 @@ impl Store {
                     epoch: row.get::<_, i64>(0)? as usize,
                     difficulty: row.get(1)?,
                     band: row.get(2)?,
-                })
-            },
-        )
-    }
-
-    /// Rounds of answers.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn annotation_rounds(&self) -> Result<Vec<AnnotationRow>, Error> {
-        self.all(
-            "SELECT round, count(*), sum(relevant), avg(probability) FROM annotation GROUP BY round ORDER BY round",
-            [],
-            |row| {
-                Ok(AnnotationRow {
-                    round: row.get::<_, i64>(0)? as usize,
-                    asked: row.get::<_, i64>(1)? as u64,
-                    relevant: row.get::<_, i64>(2)? as u64,
-                    mean_probability: row.get(3)?,
                 })
             },
         )

@@ -195,6 +195,48 @@ pub struct Annotation<'a> {
     pub probability: f32,
 }
 
+/// A question to an annotator.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)] // As above.
+pub struct Question<'a> {
+    pub id: u64,
+    pub round: usize,
+    pub anchor: usize,
+    pub document: Option<usize>,
+    pub text: &'a str,
+    pub sample: Option<SampleId>,
+    pub shared: bool,
+    pub similarity: Option<f32>,
+    /// By the model as it is, the untrained one and BM25.
+    pub probabilities: Option<[f32; 3]>,
+}
+
+/// What an annotator says to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // As above.
+pub struct Answer<'a> {
+    pub question: u64,
+    pub annotator: &'a str,
+    /// `support`, `partial`, `contradict`, `neutral` (about it, without evidence), `unrelated`, `skip`, or `undo` of the
+    /// annotator's last one to that question.
+    pub verdict: &'a str,
+    pub settles: bool,
+    pub flagged: bool,
+    pub comment: &'a str,
+}
+
+/// Where a picture shows something.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // As above.
+pub struct Projection<'a> {
+    pub model: &'a str,
+    /// `anchor`, `document` or `sample`.
+    pub kind: &'a str,
+    pub item: &'a str,
+    pub x: f64,
+    pub y: f64,
+}
+
 /// A checkpoint's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // As above.

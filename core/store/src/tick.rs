@@ -1,11 +1,11 @@
 //! A tick being written: one transaction.
 
-use rusqlite::{Params, Transaction};
+use rusqlite::{Connection, Params, Transaction};
 
 use crate::error::Error;
 use crate::rows::{
-    Anchor, Annotation, Document, Evaluation, Judgement, Plugin, Provenance, Run, Sample, Score,
-    Use, Verdict, text_id,
+    Anchor, Annotation, Answer, Document, Evaluation, Judgement, Plugin, Projection, Provenance,
+    Question, Run, Sample, Score, Use, Verdict, text_id,
 };
 
 /// The rows of one tick. Dropped without [`Tick::complete`], none of them is kept.
@@ -278,7 +278,58 @@ impl<'s> Tick<'s> {
         Ok(())
     }
 
-    /// Adds an answer.
+    /// Adds a question.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn add_question(&self, question: &Question<'_>) -> Result<(), Error> {
+        let text = self.text(question.text)?;
+        let [current, initial, bm25] = question
+            .probabilities
+            .map_or([None; 3], |all| all.map(Some));
+        self.insert(
+            "INSERT INTO question (id, round, anchor, document, text, sample, shared, similarity, probability,
+                                   probability_initial, probability_bm25, tick)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            (
+                question.id as i64,
+                question.round as i64,
+                question.anchor as i64,
+                question.document.map(|number| number as i64),
+                text,
+                question.sample.map(|id| id.to_string()),
+                question.shared,
+                question.similarity,
+                current,
+                initial,
+                bm25,
+                self.number,
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// Adds what an annotator said, if it is known when the tick is written.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn add_answer(&self, answer: &Answer<'_>) -> Result<(), Error> {
+        insert_answer(&self.transaction, answer)
+    }
+
+    /// Adds where a picture shows something.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn add_projection(&self, shown: &Projection<'_>) -> Result<(), Error> {
+        self.insert(
+            "INSERT INTO projection (model, kind, item, x, y, tick) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (shown.model, shown.kind, shown.item, shown.x, shown.y, self.number),
+        )?;
+        Ok(())
+    }
+
+    /// Adds what became of a question.
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -320,4 +371,20 @@ impl<'s> Tick<'s> {
         )?;
         Ok(())
     }
+}
+
+pub(crate) fn insert_answer(connection: &Connection, answer: &Answer<'_>) -> Result<(), Error> {
+    connection
+        .prepare_cached(
+            "INSERT INTO answer (question, annotator, verdict, settles, flagged, comment) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((
+            answer.question as i64,
+            answer.annotator,
+            answer.verdict,
+            answer.settles,
+            answer.flagged,
+            answer.comment,
+        ))?;
+    Ok(())
 }
