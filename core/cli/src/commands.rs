@@ -10,12 +10,13 @@ use clap::CommandFactory as _;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
+use orchestrator_engine::sweeping::Sweep;
 use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand, Page};
-use crate::{doctor, encode, isolation, memory, model, plugin, show};
+use crate::args::{Args, Command, ModelCommand, Page, Sweeping};
+use crate::{compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -28,9 +29,24 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             experiment,
             set,
             run_dir,
+            sweeping,
             page,
-        } => begin(&experiment, &set.set, run_dir, page, json, quiet),
-        Command::Resume { run, page } => resume(&run, page, json, quiet),
+        } => begin(
+            &experiment,
+            &set.set,
+            run_dir,
+            &Manner::new(&sweeping, page, json, quiet),
+        ),
+        Command::Resume {
+            run,
+            sweeping,
+            page,
+        } => resume(&run, &Manner::new(&sweeping, page, json, quiet)),
+        Command::Compare {
+            runs,
+            baseline,
+            metrics,
+        } => compare::run(&runs, baseline.as_deref(), &metrics, json),
         Command::Check { experiment, set } => check(&experiment, &set.set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
@@ -62,6 +78,35 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
                 &mut std::io::stdout(),
             );
             Ok(())
+        }
+    }
+}
+
+/// How a run, or a sweep of runs, goes about it.
+pub struct Manner {
+    pub json: bool,
+    pub quiet: bool,
+    /// Runs at once, if the user says.
+    pub jobs: Option<usize>,
+    /// What is done where people are asked.
+    page: Page,
+    /// Set when it is to stop after its step.
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Manner {
+    fn new(sweeping: &Sweeping, page: Page, json: bool, quiet: bool) -> Self {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        // From the beginning: a run of a sweep that is no more must not begin anything.
+        if sweeping.in_sweep {
+            sweep::listen(&cancelled);
+        }
+        Self {
+            json,
+            quiet,
+            jobs: sweeping.jobs.map(usize::from),
+            page,
+            cancelled,
         }
     }
 }
@@ -127,7 +172,7 @@ impl Drop for Scratch {
     }
 }
 
-fn lock_beside(experiment: &Path) -> PathBuf {
+pub fn lock_beside(experiment: &Path) -> PathBuf {
     let lock = experiment.with_file_name("plugins.lock");
     std::path::absolute(&lock).unwrap_or(lock)
 }
@@ -146,7 +191,7 @@ fn load(
 }
 
 /// What is wrong with something the experiment names, or with a plugin's settings, is shown at its line.
-fn placed(
+pub fn placed(
     error: Error,
     source: &Source,
     experiment: &orchestrator_config::Experiment,
@@ -178,7 +223,7 @@ fn placed(
 }
 
 /// Makes each plugin once: every setting that one refuses is told at its line, before anything is written.
-fn try_settings(
+pub fn try_settings(
     source: &Source,
     experiment: &orchestrator_config::Experiment,
     host: &Host,
@@ -195,20 +240,22 @@ fn begin(
     path: &Path,
     set: &[String],
     run_dir: Option<PathBuf>,
-    page: Page,
-    json: bool,
-    quiet: bool,
+    manner: &Manner,
 ) -> Result<(), Diagnostics> {
     let began = Instant::now();
     // Before anything is loaded: what is loaded is part of what a run takes.
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
+    if let Some(asked) = source.sweep()? {
+        return sweep::begin(&source, asked, run_dir, manner);
+    }
+    only_of_sweeps(manner, "the experiment has no `sweep:`")?;
     let lock = lock_beside(path);
     // Compiled with copies in a scratch folder first: a run folder is made only for an experiment that can run.
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock.clone(), scratch.0.clone())?,
-        json,
+        manner.json,
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
@@ -252,13 +299,13 @@ fn begin(
         ))
         .into());
     }
-    go(run, &host, began, page, json, quiet, |error| {
+    go(run, &host, began, manner, |error| {
         placed(error, &source, &experiment)
     })
 }
 
 /// Whether a run fits into memory, where both are known.
-fn fits(
+pub fn fits(
     estimate: Result<Option<Estimate<'_>>, Error>,
     available: Option<u64>,
 ) -> Result<(), Error> {
@@ -268,31 +315,45 @@ fn fits(
     }
 }
 
-fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+/// Only of a sweep can several runs go at once.
+fn only_of_sweeps(manner: &Manner, why: &str) -> Result<(), Diagnostics> {
+    if manner.jobs.is_none() {
+        return Ok(());
+    }
+    Err(
+        Diagnostic::new(Kind::Experiment, format!("--jobs is for sweeps, and {why}"))
+            .help("RAYON_NUM_THREADS says how many threads a run uses")
+            .into(),
+    )
+}
+
+fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     let began = Instant::now();
+    if Sweep::is_in(folder) {
+        return sweep::resume(folder, manner);
+    }
+    only_of_sweeps(manner, "this is the folder of a run")?;
     let available = memory::available()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
-        json,
+        manner.json,
     )?;
     let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
-    go(
-        run,
-        &host,
-        began,
-        page,
-        json,
-        quiet,
-        Error::into_diagnostics,
-    )
+    go(run, &host, began, manner, Error::into_diagnostics)
 }
 
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
 /// consistent at any moment, and so is a cache. `said` is shown at the first.
 pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
     let cancelled = Arc::new(AtomicBool::new(false));
+    interrupting(&cancelled, said)?;
+    Ok(cancelled)
+}
+
+/// The same for a flag that others may set too.
+fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), Diagnostics> {
     let flag = cancelled.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -302,34 +363,34 @@ pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics>
             show::err(&format!("\n{said}\n"));
         }
     })
-    .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
-    Ok(cancelled)
+    .map_err(|error| internal("cannot listen for Ctrl-C", &error))
 }
 
 fn go(
     run: Run,
     host: &Host,
     began: Instant,
-    page: Page,
-    json: bool,
-    quiet: bool,
+    manner: &Manner,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
-    let cancelled = interruptible("stopping after this step; once more to stop at once")?;
+    interrupting(
+        &manner.cancelled,
+        "stopping after this step; once more to stop at once",
+    )?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
-    let progress = show::Progress::new(quiet || json);
-    let _ = page;
+    let progress = show::Progress::new(manner.quiet || manner.json);
+    let _ = manner.page;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
         None,
         &|event| progress.event(event),
-        &cancelled,
+        &manner.cancelled,
     );
     progress.finish();
     let outcome = result.map_err(explain)?;
     report(&outcome.folder, None)?;
-    show::outcome(&outcome, began.elapsed().as_secs_f64(), json);
+    show::outcome(&outcome, began.elapsed().as_secs_f64(), manner.json);
     Ok(())
 }
 
@@ -364,6 +425,9 @@ pub fn answers_folder() -> Option<PathBuf> {
 fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
+    if let Some(asked) = source.sweep()? {
+        return variants::check(&source, asked, json);
+    }
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock_beside(path), scratch.0.clone())?,

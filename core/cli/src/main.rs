@@ -4,6 +4,7 @@
 mod args;
 mod catalogue;
 mod commands;
+mod compare;
 mod doctor;
 mod encode;
 mod isolation;
@@ -11,6 +12,8 @@ mod memory;
 mod model;
 mod plugin;
 mod show;
+mod sweep;
+mod variants;
 
 use std::process::ExitCode;
 

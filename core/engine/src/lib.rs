@@ -7,6 +7,7 @@ mod adapting;
 mod answering;
 mod auditing;
 mod batches;
+pub mod comparing;
 pub mod desk;
 mod driver;
 mod epochs;
@@ -25,6 +26,7 @@ mod rescoring;
 pub mod retrieval;
 mod run;
 mod seed;
+pub mod sweeping;
 pub mod topics;
 mod training;
 

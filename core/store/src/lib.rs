@@ -3,6 +3,7 @@
 //! in `schema.sql`, for people in docs/STORE.md.
 
 mod asking;
+mod comparing;
 mod error;
 mod monitoring;
 mod query;
