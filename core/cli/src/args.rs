@@ -122,6 +122,9 @@ pub struct Sweeping {
 
 #[derive(Debug, clap::Args)]
 pub struct Set {
+    /// Lay another file over the experiment, key by key: its data, its encoder.
+    #[arg(long, value_name = "FILE")]
+    pub with: Vec<PathBuf>,
     /// Change a value of the experiment: --set train.batch=64, --set samples.propose.hard_negative.per_anchor=3.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,

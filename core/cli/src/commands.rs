@@ -15,7 +15,7 @@ use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand, Page, Sweeping};
+use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping};
 use crate::{compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             page,
         } => begin(
             &experiment,
-            &set.set,
+            &set,
             run_dir,
             &Manner::new(&sweeping, page, json, quiet),
         ),
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             baseline,
             metrics,
         } => compare::run(&runs, baseline.as_deref(), &metrics, json),
-        Command::Check { experiment, set } => check(&experiment, &set.set, json),
+        Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
             let path = report(&run, output.as_deref())?;
@@ -181,11 +181,10 @@ pub fn lock_beside(experiment: &Path) -> PathBuf {
 /// says where to find.
 ///
 /// What is not found is told after what is wrong with the file itself.
-fn load(
-    experiment: &Path,
-    set: &[String],
-) -> Result<(Source, Result<(), Diagnostics>), Diagnostics> {
-    let mut source = Source::load(experiment, set, &|name| std::env::var(name).ok())?;
+fn load(experiment: &Path, set: &Set) -> Result<(Source, Result<(), Diagnostics>), Diagnostics> {
+    let mut source = Source::load(experiment, &set.with, &set.set, &|name| {
+        std::env::var(name).ok()
+    })?;
     let found = source.find_models(&model::find_beside);
     Ok((source, found))
 }
@@ -238,7 +237,7 @@ pub fn try_settings(
 
 fn begin(
     path: &Path,
-    set: &[String],
+    set: &Set,
     run_dir: Option<PathBuf>,
     manner: &Manner,
 ) -> Result<(), Diagnostics> {
@@ -422,7 +421,7 @@ pub fn answers_folder() -> Option<PathBuf> {
     Some(cache.join("orchestrator").join("answers"))
 }
 
-fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
+fn check(path: &Path, set: &Set, json: bool) -> Result<(), Diagnostics> {
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
     if let Some(asked) = source.sweep()? {

@@ -22,17 +22,21 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads `path` and what it extends, lays `overrides` (`train.batch=64`) over it, and puts variables (`${NAME}`,
+    /// Reads `path` and what it extends, lays the files `with` over it and then `overrides` (`train.batch=64`), and puts variables (`${NAME}`,
     /// `${NAME:-default}`) in.
     ///
     /// # Errors
     /// All that keeps it from being one tree of YAML.
     pub fn load(
         path: &Path,
+        with: &[PathBuf],
         overrides: &[String],
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Diagnostics> {
         let mut root = read_extended(path, &mut Vec::new())?;
+        for over in with {
+            root.overlay(read_extended(over, &mut Vec::new())?);
+        }
         let mut errors = Vec::new();
         for given in overrides {
             if let Err(diagnostic) = set(&mut root, given) {
