@@ -165,6 +165,9 @@ impl Driver<'_> {
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
+        if self.experiment.audit.is_some() {
+            self.tick_audited()?;
+        }
         Ok((steps, chosen))
     }
 

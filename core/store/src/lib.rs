@@ -24,8 +24,8 @@ pub use query::{
     SimilarityRow,
 };
 pub use rows::{
-    Anchor, Annotation, Answer, Checkpoint, Document, Evaluation, Judgement, Plugin, Projection,
-    Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
+    Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
+    Projection, Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
 pub use tick::Tick;
 
