@@ -11,7 +11,7 @@ use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::sweeping::Sweep;
-use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
+use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
@@ -268,20 +268,12 @@ fn begin(
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let origin = Origin::of(&experiment, file, lock.clone());
     let yaml = source.to_yaml(&experiment.files);
+    // From here on there is something to go on with.
+    stoppable(manner)?;
     let run =
         Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
     let in_plan = host.under_development().to_vec();
     drop(host);
-    // With its pins, the run's own experiment.yaml can be run again.
-    if lock.is_file() {
-        std::fs::copy(&lock, folder.join("plugins.lock")).map_err(|error| {
-            Diagnostic::new(
-                Kind::Data,
-                format!("cannot copy `{}` into the run", lock.display()),
-            )
-            .note(error.to_string())
-        })?;
-    }
     let host = load_host_quietly(&search_path(
         &experiment.plugins,
         lock,
@@ -298,6 +290,8 @@ fn begin(
         ))
         .into());
     }
+    // The run has copies of its own.
+    drop(scratch);
     go(run, &host, began, manner, |error| {
         placed(error, &source, &experiment)
     })
@@ -333,12 +327,15 @@ fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     }
     only_of_sweeps(manner, "this is the folder of a run")?;
     let available = memory::available()?;
+    // Before plugins are copied into it.
+    let lock = Lock::take(folder).map_err(Error::into_diagnostics)?;
+    stoppable(manner)?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
         manner.json,
     )?;
-    let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
+    let run = Run::open(folder, lock, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
     go(run, &host, began, manner, Error::into_diagnostics)
 }
@@ -365,6 +362,13 @@ fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), D
     .map_err(|error| internal("cannot listen for Ctrl-C", &error))
 }
 
+fn stoppable(manner: &Manner) -> Result<(), Diagnostics> {
+    interrupting(
+        &manner.cancelled,
+        "stopping after this step; once more to stop at once",
+    )
+}
+
 fn go(
     run: Run,
     host: &Host,
@@ -372,10 +376,6 @@ fn go(
     manner: &Manner,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
-    interrupting(
-        &manner.cancelled,
-        "stopping after this step; once more to stop at once",
-    )?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(manner.quiet || manner.json);
     let _ = manner.page;
