@@ -15,7 +15,7 @@ use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand};
-use crate::{doctor, encode, isolation, memory, model, plugin, show};
+use crate::{annotate, doctor, encode, isolation, memory, model, plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -41,6 +41,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             }
             Ok(())
         }
+        Command::Annotate(asked) => annotate::run(&asked, json),
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
             ModelCommand::Encode(asked) => encode::run(&asked, json),

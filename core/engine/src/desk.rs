@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use orchestrator_data::Label;
 use orchestrator_store::{AnswerRow, QuestionView};
+use serde::Serialize;
 
 use crate::error::Error;
 
@@ -114,7 +115,7 @@ pub enum Fate {
 }
 
 /// How far a set of questions is, as one person sees it. Counts of questions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// In the set.
     pub questions: usize,
