@@ -143,6 +143,7 @@ function showQuestion(question, opinions = null) {
   expand("say", "comment-box", false);
   expand("think", "models", false);
   $("claim").textContent = visible(question.claim);
+  $("candidate-label").textContent = say(question.around ? "passage" : "text");
   $("title").textContent = visible(question.title ?? "");
   showText($("text"), question);
   $("source").hidden = !question.source;
@@ -155,6 +156,8 @@ function showQuestion(question, opinions = null) {
         .filter(Boolean).join(" · "), { dir: "auto" })),
   );
   window.scrollTo(0, 0);
+  // What is judged is in sight, wherever it stands in its document.
+  $("text").querySelector("mark")?.scrollIntoView({ block: "nearest" });
   $("claim").focus({ preventScroll: true });
 }
 
@@ -191,7 +194,7 @@ function show() {
   $("who").hidden = false;
   $("who").textContent = say("as", visible(name));
   const left = desk.progress.disputed;
-  $("views").hidden = left === 0 && !settling;
+  $("views").hidden = desk.done || (left === 0 && !settling);
   $("view-settle").textContent = say("settle", left);
   $("view-ask").toggleAttribute("aria-current", false);
   $(settling ? "view-settle" : "view-ask").setAttribute("aria-current", "page");

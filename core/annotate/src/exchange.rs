@@ -209,9 +209,9 @@ pub fn import(
     let (questions, answers) = all(&store).map_err(diagnostics)?;
     let desk = Desk::new(&questions, &answers);
     let mut wrong: Vec<Wrong> = Vec::new();
-    let mut new: BTreeMap<(u64, String), (usize, &Read, String)> = BTreeMap::new();
+    let mut new: BTreeMap<(u64, String), (usize, &Read, String)> = BTreeMap::new(); // by place in the file
     let (mut known, mut empty) = (0, BTreeSet::new());
-    for one in &read {
+    for (place, one) in read.iter().enumerate() {
         let found = one
             .question
             .trim()
@@ -257,7 +257,7 @@ pub fn import(
                 );
                 wrong.push((one.line, what));
             }
-        } else if let Some((line, ..)) = new.get(&(question, name.clone())) {
+        } else if let Some((_, Read { line, .. }, _)) = new.get(&(question, name.clone())) {
             let what = format!("`{name}` answers question {question} in line {line} already");
             wrong.push((one.line, what));
         } else {
@@ -266,7 +266,7 @@ pub fn import(
                 .filter(|((of, _), (_, _, said))| *of == question && said != "skip")
                 .count();
             if verdict == "skip" || desk.open_for(question, &name, others) {
-                new.insert((question, name), (one.line, one, verdict.to_owned()));
+                new.insert((question, name), (place, one, verdict.to_owned()));
             } else {
                 wrong.push((
                     one.line,
@@ -283,7 +283,7 @@ pub fn import(
     }
     // In the order of the file, so that the numbers of answers follow it.
     let mut rows: Vec<_> = new.into_iter().collect();
-    rows.sort_by_key(|(_, (line, ..))| *line);
+    rows.sort_by_key(|(_, (place, ..))| *place);
     let rows: Vec<Answer<'_>> = rows
         .iter()
         .map(|((question, name), (_, one, verdict))| Answer {

@@ -1,7 +1,8 @@
 //! Argilla's records, as `dataset.records.from_json` reads and `to_json` writes them in version 2.8: a JSON array of objects with
 //! `id`, `fields`, `metadata`, `suggestions`, `responses` (by question, each with `value` and `user_id`), `vectors`, `status`.
 //! The dataset needs text fields `claim`, `title` and `text`, a label question `verdict` with support, partial, contradict, unrelated
-//! (and skip, if wanted), and a text question `comment`. What is discarded there has no status of its own in the export.
+//! (and skip, if wanted), and a text question `comment`. The export does not tell a draft
+//! or a discarded response from a submitted one: export records that are submitted (`rg.Filter(("response.status", "==", "submitted"))`).
 
 use std::collections::BTreeMap;
 
