@@ -198,6 +198,11 @@ impl Page<'_> {
         self.until("document.readyState === 'complete'");
     }
 
+    pub fn as_desktop(&self) {
+        let size = json!({ "width": 1100, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
     /// A phone at night.
     pub fn as_phone(&self) {
         let size = json!({ "width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": true });

@@ -144,10 +144,13 @@ function showQuestion(question, opinions = null) {
   expand("think", "models", false);
   $("claim").textContent = visible(question.claim);
   $("candidate-label").textContent = say(question.around ? "passage" : "text");
-  $("title").textContent = visible(question.title ?? "");
+  // A text that was made from a document has no title: the document below has.
+  $("title").textContent = question.source ? "" : visible(question.title ?? "");
   showText($("text"), question);
   $("source").hidden = !question.source;
   $("source").open = false;
+  $("source").querySelector("summary").textContent =
+    [say("source"), visible(question.title ?? "")].filter(Boolean).join(" · ");
   $("source").querySelector("p").textContent = visible(question.source ?? "");
   $("opinions").hidden = !opinions;
   $("opinions").querySelector("ul").replaceChildren(
@@ -156,8 +159,8 @@ function showQuestion(question, opinions = null) {
         .filter(Boolean).join(" · "), { dir: "auto" })),
   );
   window.scrollTo(0, 0);
-  // What is judged is in sight, wherever it stands in its document.
-  $("text").querySelector("mark")?.scrollIntoView({ block: "nearest" });
+  // Where there is room for the claim beside it, what is judged is in sight wherever it stands in its document.
+  if (matchMedia("(min-height: 40rem)").matches) $("text").querySelector("mark")?.scrollIntoView({ block: "nearest" });
   $("claim").focus({ preventScroll: true });
 }
 

@@ -10,7 +10,7 @@ const WORDS = {
     as: "{0} · change", progress: "Progress", count: "{0} of {1} done · {2} open for you",
     count_settle: "{0} to settle", claim: "Claim", text: "Text", passage: "The marked passage, in its document", source: "The document it was made from",
     asked: "What does it say of the claim?", support: "Supports", partial: "Partly", contradict: "Contradicts", unrelated: "Unrelated",
-    more: "More", skip: "Skip", leave: "Cannot be told", undo: "Undo", flag: "Flag", comment: "Comment", models: "Models", keys: "Keys",
+    more: "More", skip: "Skip", leave: "Cannot be told", undo: "Undo", flag: "Flag", comment: "Comment", models: "Models", keys: "Shortcut keys",
     comment_label: "Comment, kept with the answer (Esc goes back)", opinions: "What was said",
     saved: "Saved: {0}", undone: "Taken back", saving: "Saving …", flagged: "flagged",
     away: "Not saved yet: the program does not answer. Trying again …",
