@@ -47,6 +47,7 @@ function status(text) {
   status.timer = setTimeout(() => ($("status").textContent = ""), 4000);
 }
 const alarm = (text) => {
+  if (text) $("status").textContent = "";
   if ($("alarm").textContent !== text) $("alarm").textContent = text;
 };
 
