@@ -21,6 +21,14 @@ pub struct Args {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal error, 2 usage or experiment file, 3 data or store, 4 plugin, \
 5 interrupted (go on with `orchestrator resume`).";
 
+/// What a run does when it has questions to people.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Page {
+    /// Where people are asked, stop instead of serving the page: `orchestrator annotate RUN` serves it later.
+    #[arg(long)]
+    pub no_page: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment: make samples, train, evaluate, report.
@@ -32,11 +40,15 @@ pub enum Command {
         /// The folder of the run, which must not exist [default: runs/NAME-HASH].
         #[arg(long)]
         run_dir: Option<PathBuf>,
+        #[command(flatten)]
+        page: Page,
     },
     /// Go on with a run that was interrupted.
     Resume {
         /// The folder of the run.
         run: PathBuf,
+        #[command(flatten)]
+        page: Page,
     },
     /// Check an experiment without running it, and print it with every default filled in.
     Check {

@@ -14,7 +14,7 @@ use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand};
+use crate::args::{Args, Command, ModelCommand, Page};
 use crate::{annotate, doctor, encode, isolation, memory, model, plugin, show};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -28,8 +28,9 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             experiment,
             set,
             run_dir,
-        } => begin(&experiment, &set.set, run_dir, json, quiet),
-        Command::Resume { run } => resume(&run, json, quiet),
+            page,
+        } => begin(&experiment, &set.set, run_dir, page, json, quiet),
+        Command::Resume { run, page } => resume(&run, page, json, quiet),
         Command::Check { experiment, set } => check(&experiment, &set.set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
@@ -195,6 +196,7 @@ fn begin(
     path: &Path,
     set: &[String],
     run_dir: Option<PathBuf>,
+    page: Page,
     json: bool,
     quiet: bool,
 ) -> Result<(), Diagnostics> {
@@ -251,7 +253,7 @@ fn begin(
         ))
         .into());
     }
-    go(run, &host, began, json, quiet, |error| {
+    go(run, &host, began, page, json, quiet, |error| {
         placed(error, &source, &experiment)
     })
 }
@@ -267,7 +269,7 @@ fn fits(
     }
 }
 
-fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let began = Instant::now();
     let available = memory::available()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
@@ -277,7 +279,15 @@ fn resume(folder: &Path, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     )?;
     let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
-    go(run, &host, began, json, quiet, Error::into_diagnostics)
+    go(
+        run,
+        &host,
+        began,
+        page,
+        json,
+        quiet,
+        Error::into_diagnostics,
+    )
 }
 
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
@@ -301,6 +311,7 @@ fn go(
     run: Run,
     host: &Host,
     began: Instant,
+    page: Page,
     json: bool,
     quiet: bool,
     explain: impl FnOnce(Error) -> Diagnostics,
@@ -308,9 +319,11 @@ fn go(
     let cancelled = interruptible("stopping after this step; once more to stop at once")?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(quiet || json);
+    let _ = page;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
+        None,
         &|event| progress.event(event),
         &cancelled,
     );

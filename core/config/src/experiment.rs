@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Expression;
+use crate::asking::{ActiveLearning, Audit};
+use crate::curriculum::{Bands, Rule, Stage};
 
 /// A whole experiment, every default filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Experiment {
     pub train: Train,
     /// Rounds of asking an annotator, if any.
     pub active_learning: Option<ActiveLearning>,
+    /// Samples that people are asked about at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// What is measured.
     pub evaluate: Evaluate,
     /// Files that settings name: the setting's value to where the file lies.
@@ -73,10 +78,11 @@ impl Experiment {
             .collect()
     }
 
-    /// Training steps are counted in epochs: how many there are in all stages.
+    /// How many epochs the stages have that are measured in epochs.
     #[must_use]
     pub fn epochs(&self) -> usize {
-        self.train.schedule.iter().map(|stage| stage.epochs).sum()
+        let stages = self.train.schedule.iter();
+        stages.filter_map(|stage| stage.epochs).sum()
     }
 }
 
@@ -300,52 +306,6 @@ pub struct LossStep {
     pub weight: f64,
 }
 
-/// A band of difficulty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Difficulty {
-    /// The lowest third, or below the first bound.
-    Easy,
-    /// The middle third, or between the bounds.
-    Medium,
-    /// The highest third, or from the second bound.
-    Hard,
-    /// Every negative.
-    Any,
-}
-
-impl Difficulty {
-    /// As in the file and the store.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Easy => "easy",
-            Self::Medium => "medium",
-            Self::Hard => "hard",
-            Self::Any => "any",
-        }
-    }
-}
-
-/// Where the bands of difficulty part.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Bands {
-    /// Thirds of the pool.
-    Terciles,
-    /// At fixed difficulties.
-    Bounds(f64, f64),
-}
-
-/// A stage of the curriculum.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stage {
-    /// How often every positive is seen.
-    pub epochs: usize,
-    /// Which negatives it uses.
-    pub difficulty: Difficulty,
-}
-
 /// `chat:`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Chat {
@@ -398,12 +358,15 @@ pub struct Train {
     pub matryoshka: Vec<Truncation>,
     /// Texts encoded at once with their gradient (GradCache, Gao et al. 2021); `None` = all of the step.
     pub mini_batch: Option<usize>,
-    /// Negatives a positive, by epoch.
+    /// Negatives a positive, by epoch, step and stage.
     pub negatives_per_positive: Expression,
     /// Where the bands of difficulty part.
     pub bands: Bands,
     /// Stages, in order.
     pub schedule: Vec<Stage>,
+    /// What changes when, by what the validation share says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapt: Vec<Rule>,
 }
 
 /// What the learning rate does once it is warm.
@@ -432,31 +395,6 @@ fn one() -> usize {
 #[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
 fn is_one(number: &usize) -> bool {
     *number == 1
-}
-
-/// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Annotator {
-    /// Reveals judgements that were held back: a simulation.
-    Oracle,
-}
-
-/// `active_learning:`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActiveLearning {
-    /// How often: train, select, annotate, update.
-    pub rounds: usize,
-    /// The selector.
-    pub select: PluginStep,
-    /// Questions a round.
-    pub budget: usize,
-    /// Who answers.
-    pub annotator: Annotator,
-    /// Share of the training judgements held back for the oracle.
-    pub hold_back: f64,
-    /// Epochs of training after each round's answers.
-    pub epochs: usize,
 }
 
 /// `evaluate:`

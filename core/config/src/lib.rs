@@ -2,6 +2,8 @@
 //! shows the line and suggests; all errors of a file are told at once. Plugin settings are checked by the plugins' own
 //! schemas, their defaults filled in. Reads no environment: variables are handed in.
 
+mod asking;
+mod curriculum;
 mod encoder;
 mod experiment;
 mod expression;
@@ -10,16 +12,24 @@ mod node;
 mod outside;
 mod read;
 mod reader;
+mod schedule;
 mod schema;
 mod source;
 mod steps;
 mod train;
 
+pub use asking::{
+    ActiveLearning, Annotator, Audit, Candidates, Format, Llm, People, Slice, Start, StopRules,
+};
+pub use curriculum::{
+    Bands, Bounded, Change, Difficulty, IN_RULES, Negatives, Pacing, PacingFunction, Rule, Stage,
+};
 pub use experiment::{
-    ActiveLearning, AfterWarmup, Annotator, AugmentStep, Bands, Bm25, Chat, Data, Difficulty,
-    Encoder, Evaluate, Experiment, Lora, LossStep, Metric, MetricKind, PluginStep, Precision,
-    ProposeStep, Refresh, RoleFilter, Samples, Stage, Train, Transformer, model_name,
+    AfterWarmup, AugmentStep, Bm25, Chat, Data, Encoder, Evaluate, Experiment, Lora, LossStep,
+    Metric, MetricKind, PluginStep, Precision, ProposeStep, Refresh, RoleFilter, Samples, Train,
+    Transformer, model_name,
 };
 pub use expression::Expression;
+pub use schedule::with_number;
 pub use schema::schema;
 pub use source::Source;

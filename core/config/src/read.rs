@@ -11,8 +11,8 @@ use orchestrator_plugin_host::{Isolation, Kind, PluginInfo};
 use serde_json::{Map, Value};
 
 use crate::experiment::{
-    ActiveLearning, Annotator, AugmentStep, Bm25, Data as DataSection, Evaluate, Experiment,
-    Metric, PluginStep, ProposeStep, Refresh, RoleFilter, Samples,
+    AugmentStep, Bm25, Data as DataSection, Evaluate, Experiment, Metric, PluginStep, ProposeStep,
+    Refresh, RoleFilter, Samples,
 };
 use crate::node::{Data, Node};
 use crate::reader::{Bound, Fields, Reader};
@@ -57,7 +57,7 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 13] = [
     "name",
     "seed",
     "plugins",
@@ -69,8 +69,10 @@ const TOP: [&str; 12] = [
     "samples",
     "train",
     "active_learning",
+    "audit",
     "evaluate",
 ];
+
 impl Reader<'_> {
     fn experiment(&self, root: &Node) -> Option<Experiment> {
         let top = self.fields(root, "", &TOP)?;
@@ -122,7 +124,9 @@ impl Reader<'_> {
             epochs_of_rounds,
             models.as_ref().unwrap_or(&no_models),
             encoder.as_ref(),
+            samples.as_ref(),
         );
+        let audit = self.audit(&top);
         let evaluate = self.evaluate(&top);
         Some(Experiment {
             name: name?,
@@ -136,6 +140,7 @@ impl Reader<'_> {
             samples: samples?,
             train: train?,
             active_learning: active_learning?,
+            audit: audit?,
             evaluate: evaluate?,
             files: self.files.take(),
             isolation: self.isolated.take(),
@@ -320,65 +325,6 @@ impl Reader<'_> {
             self.type_error(node, "refresh_every", "such as `50 steps` or `2 epochs`");
         }
         refresh
-    }
-
-    #[allow(clippy::option_option)] // Absent, and wrong, are two things.
-    fn active_learning(&self, top: &Fields<'_>) -> Option<Option<ActiveLearning>> {
-        let known = [
-            "rounds",
-            "select",
-            "budget",
-            "annotator",
-            "hold_back",
-            "epochs",
-        ];
-        let Some(fields) = self.group(top, "active_learning", &known)? else {
-            return Some(None);
-        };
-        let own = Some(&fields);
-        let rounds = self.whole(own, "rounds", 3, 1);
-        let budget = self.whole(own, "budget", 40, 1);
-        let hold_back = self.number(
-            own,
-            "hold_back",
-            0.5,
-            &Bound::new("above 0 and below 1", |x| x > 0.0 && x < 1.0),
-        );
-        let epochs = self.whole(own, "epochs", 1, 1);
-        let annotator = self.word(
-            own,
-            "annotator",
-            Annotator::Oracle,
-            &[("oracle", Annotator::Oracle)],
-        );
-        let select = match fields.get("select") {
-            Some(node) => self
-                .step(node, "/active_learning/select", Kind::Selector, &[])
-                .and_then(|(_, step)| step)
-                .map(|mut step| {
-                    // `select: margin` has no list item around it.
-                    step.at = "/active_learning/select".to_owned();
-                    if matches!(node.data, Data::Map(_)) {
-                        step.at.push_str(&format!(
-                            "/{}",
-                            step.plugin.rsplit('.').next().unwrap_or_default()
-                        ));
-                    }
-                    step
-                }),
-            None => {
-                self.missing(&fields, "select", "select: margin");
-                None
-            }
-        };
-        Some(Some(ActiveLearning {
-            rounds: rounds?,
-            select: select?,
-            budget: budget?,
-            annotator: annotator?,
-            hold_back: hold_back?,
-            epochs: epochs?,
-        }))
     }
 
     fn evaluate(&self, top: &Fields<'_>) -> Option<Evaluate> {

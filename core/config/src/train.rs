@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use orchestrator_diagnostics::{Diagnostic, Kind as Problem};
 use orchestrator_plugin_host::{Kind, Truncation, service};
 
-use crate::experiment::{AfterWarmup, Bands, Difficulty, Encoder, LossStep, Stage, Train};
-use crate::expression::Expression;
-use crate::node::{Data, Node};
+use crate::curriculum::Bands;
+use crate::experiment::{AfterWarmup, Encoder, LossStep, Samples, Train};
+use crate::node::Data;
 use crate::reader::{Bound, Fields, Reader};
 
 impl Reader<'_> {
@@ -18,6 +18,7 @@ impl Reader<'_> {
         epochs_of_rounds: usize,
         models: &BTreeMap<String, PathBuf>,
         encoder: Option<&Encoder>,
+        samples: Option<&Samples>,
     ) -> Option<Train> {
         let Some(node) = top.get("train") else {
             self.missing(
@@ -47,6 +48,7 @@ impl Reader<'_> {
                 "ratio",
                 "bands",
                 "schedule",
+                "adapt",
             ],
         )?;
         let own = Some(&fields);
@@ -100,11 +102,9 @@ impl Reader<'_> {
             None => Some(None),
             Some(_) => self.whole(own, "mini_batch", 1, 1).map(Some),
         };
+        let schedule = self.schedule(&fields, samples, losses.as_deref());
+        let epochs = schedule.as_deref().map_or(1, crate::schedule::most_epochs);
         let ratio = self.group(&fields, "ratio", &["negatives_per_positive"])?;
-        let schedule = self.schedule(&fields);
-        let epochs = schedule
-            .as_ref()
-            .map_or(1, |stages| stages.iter().map(|stage| stage.epochs).sum());
         let ratio = match ratio
             .as_ref()
             .and_then(|ratio| ratio.get("negatives_per_positive"))
@@ -116,6 +116,7 @@ impl Reader<'_> {
             None => Some(Bands::Terciles),
             Some(node) => self.bands(node),
         };
+        let adapt = self.adapt(&fields, samples, losses.as_deref(), epochs_of_rounds > 0);
         Some(Train {
             batch: batch?,
             learning_rate: learning_rate?,
@@ -133,6 +134,7 @@ impl Reader<'_> {
             negatives_per_positive: ratio?,
             bands: bands?,
             schedule: schedule?,
+            adapt: adapt?,
         })
     }
 
@@ -258,123 +260,5 @@ impl Reader<'_> {
             return None;
         }
         Some(losses)
-    }
-
-    fn ratio(&self, node: &Node, epochs: usize) -> Option<Expression> {
-        let text = match &node.data {
-            Data::Text(text) => text.clone(),
-            Data::Integer(value) => value.to_string(),
-            Data::Float(value) => value.to_string(),
-            _ => {
-                self.type_error(
-                    node,
-                    "negatives_per_positive",
-                    "a number or an expression of `epoch`",
-                );
-                return None;
-            }
-        };
-        match text.parse::<Expression>() {
-            Ok(expression) => {
-                for epoch in 0..epochs {
-                    let value = expression.at(epoch);
-                    if !(value.is_finite() && (0.0..=1000.0).contains(&value)) {
-                        self.wrong(
-                            node,
-                            format!(
-                                "`{text}` is {value} in epoch {epoch}; it must be from 0 to 1000"
-                            ),
-                        );
-                        return None;
-                    }
-                }
-                Some(expression)
-            }
-            Err(why) => {
-                self.push(
-                    Diagnostic::new(
-                        Problem::Experiment,
-                        format!("`{text}` is not an expression of `epoch`"),
-                    )
-                    .at(node.place.location())
-                    .note(why)
-                    .help("for example \"3 * (1 + 0.2 * epoch)\""),
-                );
-                None
-            }
-        }
-    }
-
-    fn bands(&self, node: &Node) -> Option<Bands> {
-        let numbers: Option<Vec<f64>> = match &node.data {
-            Data::Text(text) if text == "terciles" => return Some(Bands::Terciles),
-            Data::List(items) => items
-                .iter()
-                .map(|item| match item.data {
-                    Data::Integer(value) => Some(value as f64),
-                    Data::Float(value) => Some(value),
-                    _ => None,
-                })
-                .collect(),
-            _ => None,
-        };
-        match numbers.as_deref() {
-            Some([low, high]) if low < high => Some(Bands::Bounds(*low, *high)),
-            _ => {
-                self.type_error(
-                    node,
-                    "bands",
-                    "`terciles`, or two rising difficulties such as [0.4, 0.7]",
-                );
-                None
-            }
-        }
-    }
-
-    fn schedule(&self, fields: &Fields<'_>) -> Option<Vec<Stage>> {
-        let items = self.items(fields, "schedule")?;
-        if fields.get("schedule").is_none() {
-            return Some(vec![Stage {
-                epochs: 3,
-                difficulty: Difficulty::Any,
-            }]);
-        }
-        if items.is_empty() {
-            self.missing(
-                fields,
-                "schedule",
-                "schedule: [{ epochs: 3, difficulty: any }]",
-            );
-            return None;
-        }
-        items
-            .iter()
-            .enumerate()
-            .map(|(place, item)| {
-                let stage = self.fields(
-                    item,
-                    &format!("/train/schedule/{place}"),
-                    &["epochs", "difficulty"],
-                )?;
-                let epochs = self.whole(Some(&stage), "epochs", 1, 1);
-                let difficulty = self.word(
-                    Some(&stage),
-                    "difficulty",
-                    Difficulty::Any,
-                    &[
-                        ("easy", Difficulty::Easy),
-                        ("medium", Difficulty::Medium),
-                        ("hard", Difficulty::Hard),
-                        ("any", Difficulty::Any),
-                    ],
-                );
-                Some(Stage {
-                    epochs: epochs?,
-                    difficulty: difficulty?,
-                })
-            })
-            .collect::<Vec<Option<Stage>>>()
-            .into_iter()
-            .collect()
     }
 }

@@ -124,6 +124,19 @@ impl Label {
             Self::Neutral => "neutral",
         }
     }
+
+    /// The label of that name, if it is one.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        [
+            Self::Support,
+            Self::Partial,
+            Self::Contradict,
+            Self::Neutral,
+        ]
+        .into_iter()
+        .find(|one| one.name() == name)
+    }
 }
 
 /// Which documents count as relevant in training. Evaluation always counts every judged document, as BEIR's qrels do.

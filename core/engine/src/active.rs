@@ -1,21 +1,20 @@
-//! Active learning: a pool of pairs nobody judged, how likely each is to be relevant, and an oracle that knows.
+//! Active learning: a pool of pairs nobody judged, how likely each is to be relevant, and which of them are asked about.
 
 use std::collections::BTreeSet;
 
-use orchestrator_data::{Dataset, Label, Reading, Split};
+use orchestrator_config::{ActiveLearning, Annotator, Candidates};
+use orchestrator_data::{Dataset, Reading, Split};
 use orchestrator_plugin_host::{Kind, Table};
 use orchestrator_store as store;
-use orchestrator_store::Role;
 
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::making::Knowledge;
 use crate::mining::Moment;
-use crate::progress::Event;
 use crate::retrieval::{Bm25Index, DenseIndex};
 use crate::training::Model;
 
-/// How many of an anchor's nearest documents are candidates for a question.
+/// How many of a validation anchor's nearest documents probabilities are calibrated on.
 const NEAREST: usize = 10;
 
 /// A question that could be asked.
@@ -26,14 +25,6 @@ pub(crate) struct Question {
     pub similarity: f32,
     /// That it is relevant, by the current model, the untrained one and BM25.
     pub probabilities: [f32; 3],
-}
-
-/// An answer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Answer {
-    pub relevant: bool,
-    /// What the data says of the pair, if anything.
-    pub label: Option<Label>,
 }
 
 /// `1 / (1 + exp(-(a s + b)))`: similarities to probabilities (Platt 1999).
@@ -169,9 +160,10 @@ pub(crate) fn questions(
     reading: Reading,
     anchors: &[usize],
     known: &BTreeSet<(usize, usize)>,
+    nearest: usize,
 ) -> Vec<Question> {
     let calibrations = committee.calibrate(data, reading);
-    let nearest = committee.current.nearest(anchors, NEAREST);
+    let nearest = committee.current.nearest(anchors, nearest);
     let mut questions = Vec::new();
     for (&anchor, found) in anchors.iter().zip(nearest) {
         let documents: Vec<usize> = found
@@ -232,36 +224,57 @@ pub(crate) fn pool_table(data: &Dataset, questions: &[Question]) -> Table {
         .seal()
 }
 
-/// What the data says of a pair, held back or not. A pair nobody judged is answered as not relevant.
-pub(crate) fn oracle(data: &Dataset, reading: Reading, question: &Question) -> Answer {
-    let label = data
-        .judgements_of(question.anchor)
-        .iter()
-        .find(|one| one.document == question.document)
-        .map(|one| one.label);
-    Answer {
-        relevant: label.is_some_and(|label| reading.relevant(label)),
-        label,
+/// Of the anchors those most like a validation anchor, in their order: a share of them, rounded up.
+fn like_validation(
+    index: &DenseIndex<'_>,
+    data: &Dataset,
+    anchors: Vec<usize>,
+    share: f64,
+) -> Vec<usize> {
+    if share >= 1.0 {
+        return anchors;
     }
+    let validation: Vec<usize> = data.of_split(Split::Validation).collect();
+    let mut likeness: Vec<(f32, usize)> = anchors
+        .iter()
+        .map(|&anchor| {
+            let like = |&other: &usize| index.similarity_of_anchors(anchor, other);
+            let most = validation.iter().map(like).fold(f32::MIN, f32::max);
+            (most, anchor)
+        })
+        .collect();
+    likeness.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    likeness.truncate((anchors.len() as f64 * share).ceil() as usize);
+    let mut like: Vec<usize> = likeness.into_iter().map(|(_, anchor)| anchor).collect();
+    like.sort_unstable();
+    like
+}
+
+/// Which of some questions two people answer: a share of them, spread evenly.
+pub(crate) fn shared(share: f64, place: usize) -> bool {
+    let upto = |n: usize| (n as f64 * share).floor();
+    upto(place + 1) > upto(place)
 }
 
 impl Driver<'_> {
-    /// Asks the annotator about the pairs the selector chose.
-    pub(crate) fn ask(
+    /// Chooses a round's questions: how many there are.
+    pub(crate) fn select(
         &mut self,
         model: &Model,
-        standing: &mut Standing,
+        standing: &Standing,
+        active: &ActiveLearning,
         round: usize,
-    ) -> Result<(), Error> {
-        let Some(active) = &self.experiment.active_learning else {
-            return Ok(());
-        };
-        self.stage(format!("select and annotate: round {round}"));
+    ) -> Result<usize, Error> {
+        self.stage(format!("select: round {round}"));
+        let asked = standing.asked.len();
+        let left = active
+            .total
+            .map_or(active.budget, |total| total.saturating_sub(asked));
+        let budget = active.budget.min(left);
         if let Some(number) = self.begin()? {
-            let knowledge = Knowledge::of(self.data, self.reading, &standing.hidden);
-            let mut known = knowledge.pairs(self.data);
-            known.extend(&standing.asked);
-            let anchors: Vec<usize> = self.data.of_split(Split::Train).collect();
+            let knowledge = Knowledge::of(self.data, self.reading, &standing.told);
+            let mut known = knowledge.pairs();
+            known.extend(standing.asked.iter());
             let index = self.index(model)?;
             let initial = self.index_of_initial(model)?;
             let committee = Committee {
@@ -269,88 +282,52 @@ impl Driver<'_> {
                 initial: &initial,
                 bm25: &self.lent.bm25,
             };
-            let questions = questions(&committee, self.data, self.reading, &anchors, &known);
-            let instance = self.create(Kind::Selector, &active.select)?;
-            let table = pool_table(self.data, &questions);
-            let judgements = knowledge.table(self.data);
-            let moment = Moment {
-                index: Some(&index),
-                judgements: Some(&judgements),
-                ..Moment::default()
-            };
-            let context = self.context(number, &active.select.name, moment);
-            let chosen = moment.outcome(instance.select(&context, &table, active.budget))?;
-            let answers: Vec<_> = chosen
-                .iter()
-                .map(|&row| {
-                    (
-                        questions[row],
-                        oracle(self.data, self.reading, &questions[row]),
-                    )
-                })
-                .collect();
-            let found = answers.iter().filter(|(_, answer)| answer.relevant).count();
-            self.show(Event::Note(format!(
-                "round {round}: asked {} of {} pairs, {found} are relevant",
-                answers.len(),
-                questions.len()
-            )));
+            let anchors: Vec<usize> = self.data.of_split(Split::Train).collect();
+            let Candidates {
+                nearest,
+                like_validation: like,
+            } = active.candidates;
+            let anchors = like_validation(&index, self.data, anchors, like);
             let data = self.data;
-            self.write(number, "annotate", &format!("round {round}"), |tick| {
-                for (question, answer) in &answers {
-                    tick.add_annotation(&store::Annotation {
+            let questions = questions(&committee, data, self.reading, &anchors, &known, nearest);
+            let mut chosen = Vec::new();
+            if budget > 0 && !questions.is_empty() {
+                let instance = self.create(Kind::Selector, &active.select)?;
+                let table = pool_table(data, &questions);
+                let judgements = knowledge.table();
+                let moment = Moment {
+                    index: Some(&index),
+                    judgements: Some(&judgements),
+                    ..Moment::default()
+                };
+                let context = self.context(number, &active.select.name, moment);
+                chosen = moment.outcome(instance.select(&context, &table, budget))?;
+            }
+            let overlap = match active.annotator {
+                Annotator::Page(people) => people.overlap,
+                _ => 0.0,
+            };
+            self.write(number, "select", &format!("round {round}"), |tick| {
+                tick.add_metric(None, "questions/candidates", questions.len() as f64)?;
+                for (place, &row) in chosen.iter().enumerate() {
+                    let question = &questions[row];
+                    tick.add_question(&store::Question {
+                        id: (asked + place + 1) as u64,
                         round,
                         anchor: question.anchor,
-                        document: question.document,
-                        annotator: "oracle",
-                        relevant: answer.relevant,
-                        label: answer.label.map(orchestrator_data::Label::name),
-                        similarity: question.similarity,
-                        probability: question.probabilities[0],
+                        document: Some(question.document),
+                        text: &data.documents[question.document].full_text(),
+                        sample: None,
+                        shared: shared(overlap, place),
+                        similarity: Some(question.similarity),
+                        probabilities: Some(question.probabilities),
                     })?;
-                    // What was found relevant becomes a positive by the samplers, out of the judgement revealed.
-                    if !answer.relevant {
-                        let text = data.documents[question.document].full_text();
-                        let id = store::sample_id(
-                            &data.anchors[question.anchor].id,
-                            &text,
-                            Role::Negative,
-                        );
-                        tick.add_sample(&store::Sample {
-                            id,
-                            anchor: question.anchor,
-                            text: &text,
-                            role: Role::Negative,
-                            label: 0.0,
-                            weight: 1.0,
-                            document: Some(question.document),
-                            parent: None,
-                            difficulty: None,
-                        })?;
-                        tick.add_provenance(&store::Provenance {
-                            sample: id,
-                            source: "annotation",
-                            score: Some(question.similarity),
-                            detail: &serde_json::json!({ "round": round, "annotator": "oracle" })
-                                .to_string(),
-                        })?;
-                    }
                 }
-                tick.add_metric(None, "questions/put", answers.len() as f64)?;
-                tick.add_metric(None, "questions/relevant", found as f64)?;
                 Ok(())
             })?;
         }
-        for (_, anchor, document, _) in self
-            .store
-            .annotated()?
-            .into_iter()
-            .filter(|(of, ..)| *of == round)
-        {
-            standing.asked.insert((anchor, document));
-            standing.hidden.remove(&(anchor, document));
-        }
-        Ok(())
+        let questions = self.store.questions()?;
+        Ok(questions.iter().filter(|one| one.round == round).count())
     }
 }
 

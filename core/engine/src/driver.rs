@@ -1,12 +1,12 @@
 //! The ticks in their order. Starting and resuming go the same way: a tick that the store holds already is passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use orchestrator_config::{Experiment, PluginStep, Stage};
+use orchestrator_config::{ActiveLearning, Experiment, PluginStep, Stage, Start};
 use orchestrator_data::{Dataset, Reading, Split};
 use orchestrator_model::{Encoder, StaticEncoder};
 use orchestrator_plugin_host::{Host, Instance, Kind};
@@ -15,10 +15,12 @@ use orchestrator_store::{Store, Tick};
 use orchestrator_train::{AdamW, Checkpoint, CheckpointError};
 use sha2::{Digest as _, Sha256};
 
+use crate::adapting::Adapted;
+use crate::desk::People;
 use crate::error::Error;
 use crate::instances;
 use crate::lent::{Fixed, Lent};
-use crate::making::{self};
+use crate::making::{self, Told};
 use crate::mining::Occasion;
 use crate::plan::{self, Plan};
 use crate::progress::{Event, Observer};
@@ -38,6 +40,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) store: Store,
     pub(crate) observer: Observer<'r>,
     pub(crate) cancelled: &'r AtomicBool,
+    /// Who answers questions, if there is anybody.
+    pub(crate) people: Option<&'r dyn People>,
     pub(crate) reading: Reading,
     pub(crate) lent: Arc<Lent<'r>>,
     /// The loaded model that is trained, until it is needed; none where it is made from nothing.
@@ -48,6 +52,10 @@ pub(crate) struct Driver<'r> {
     pub(crate) embedded: Mutex<[Option<Version>; 2]>,
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
+    /// The tick whose checkpoint was loaded.
+    pub(crate) restored: Option<u32>,
+    /// What rules made of the experiment so far.
+    pub(crate) adapted: Adapted,
     pub(crate) in_store: Duration,
     /// Completed this time.
     pub(crate) ticks: u32,
@@ -55,10 +63,11 @@ pub(crate) struct Driver<'r> {
 
 /// What the rounds hand on.
 pub(crate) struct Standing {
-    /// Judged pairs that training may not know.
-    pub(crate) hidden: BTreeSet<(usize, usize)>,
-    /// Pairs the annotator was asked about.
+    pub(crate) told: Told,
+    /// Pairs that annotators were asked about.
     pub(crate) asked: BTreeSet<(usize, usize)>,
+    /// Why there were no more rounds, if it was before their number.
+    pub(crate) enough: Option<String>,
     /// Epochs trained so far.
     pub(crate) epochs: usize,
     /// Steps trained so far.
@@ -67,6 +76,8 @@ pub(crate) struct Standing {
     pub(crate) best: Option<(f64, String)>,
     /// Epochs since then, in this stretch of training.
     pub(crate) epochs_since_best: usize,
+    /// The last epoch's validation score.
+    pub(crate) value: Option<f64>,
 }
 
 impl Driver<'_> {
@@ -119,7 +130,7 @@ impl Driver<'_> {
     }
 
     pub(crate) fn create(&self, kind: Kind, step: &PluginStep) -> Result<Instance, Error> {
-        instances::create(self.experiment, self.host, kind, step)
+        instances::create(self.experiment, self.host, kind, &self.adapted.step(step))
     }
 
     pub(crate) fn go(&mut self) -> Result<(u64, String), Error> {
@@ -128,35 +139,90 @@ impl Driver<'_> {
         let mut model = self.tick_model()?;
         self.tick_baselines(&model)?;
         let mut standing = Standing {
-            hidden,
+            told: Told {
+                hidden,
+                said: BTreeMap::new(),
+            },
             asked: BTreeSet::new(),
+            enough: None,
             epochs: 0,
             steps: 0,
             best: None,
             epochs_since_best: 0,
+            value: None,
         };
         let pool = self.mine(&model, &standing, Occasion::Initial)?;
         let schedule = self.experiment.train.schedule.clone();
         self.train(&mut model, pool, &schedule, &mut standing)?;
         if let Some(active) = self.experiment.active_learning.clone() {
-            for round in 1..=active.rounds {
-                let first = self.next;
-                self.ask(&model, &mut standing, round)?;
-                let occasion = Occasion::Round {
-                    number: round,
-                    first,
-                };
-                let pool = self.mine(&model, &standing, occasion)?;
-                let stage = Stage {
-                    epochs: active.epochs,
-                    difficulty: orchestrator_config::Difficulty::Any,
-                };
-                self.train(&mut model, pool, &[stage], &mut standing)?;
-            }
+            self.rounds(&mut model, &mut standing, &active)?;
+        }
+        if let Some(audit) = self.experiment.audit {
+            self.tick_audit(&audit, &standing)?;
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
         Ok((steps, chosen))
+    }
+
+    /// Select, annotate, mine, train, until a rule or the number of rounds says that it is enough.
+    fn rounds(
+        &mut self,
+        model: &mut Model,
+        standing: &mut Standing,
+        active: &ActiveLearning,
+    ) -> Result<(), Error> {
+        let best = |standing: &Standing| standing.best.as_ref().map(|(best, _)| *best);
+        let mut without_gain = 0;
+        for round in 1..=active.rounds {
+            let first = self.next;
+            if self.select(model, standing, active, round)? == 0 {
+                standing.enough = Some(match active.total {
+                    Some(total) if standing.asked.len() >= total => {
+                        format!("all {total} questions are asked: active_learning.total")
+                    }
+                    _ => "there is nothing left to ask about".to_owned(),
+                });
+                break;
+            }
+            self.annotate(standing, active, round)?;
+            let foreseen = self.foreseen(self.next - 1)?;
+            let before = best(standing);
+            let occasion = Occasion::Round {
+                number: round,
+                first,
+            };
+            let pool = self.mine(model, standing, occasion)?;
+            // What was trained after this point is in a later checkpoint, which was loaded.
+            if active.start == Start::Cold && self.restored.is_none_or(|tick| tick < self.next) {
+                model.begin_anew(self.experiment.train.weight_decay as f32);
+            }
+            self.train(model, pool, &[Stage::of_epochs(active.epochs)], standing)?;
+            without_gain = if best(standing) > before {
+                0
+            } else {
+                without_gain + 1
+            };
+            if let Some(enough) = active.stop.no_gain
+                && without_gain >= enough
+            {
+                standing.enough = Some(format!(
+                    "no better on validation for {without_gain} rounds: active_learning.stop.no_gain"
+                ));
+                break;
+            }
+            if let (Some(enough), Some(foreseen)) = (active.stop.agreement, foreseen)
+                && foreseen >= enough
+            {
+                standing.enough = Some(format!(
+                    "the model was right about {:.0} % of round {round}'s questions before it was told: \
+                     active_learning.stop.agreement",
+                    100.0 * foreseen
+                ));
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn hold_back(&self) -> BTreeSet<(usize, usize)> {
@@ -316,7 +382,7 @@ impl Driver<'_> {
         Ok((name, sha256(&bytes)))
     }
 
-    pub(crate) fn load_checkpoint(&self, model: &mut Model) -> Result<(), Error> {
+    pub(crate) fn load_checkpoint(&mut self, model: &mut Model) -> Result<(), Error> {
         let Some(named) = self.store.last_checkpoint()? else {
             return Ok(());
         };
@@ -332,6 +398,7 @@ impl Driver<'_> {
         if !model.restore(Checkpoint::from_bytes(&bytes, &path)?) {
             return Err(wrong("it has another shape").into());
         }
+        self.restored = Some(named.tick);
         Ok(())
     }
 

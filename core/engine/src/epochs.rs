@@ -1,11 +1,11 @@
 //! Training: stages, epochs, blocks of steps.
 
-use orchestrator_config::{AfterWarmup, ProposeStep, Refresh, Stage};
+use orchestrator_config::{AfterWarmup, Expression, ProposeStep, Refresh, Stage};
 use orchestrator_plugin_host::{Kind, WeightedLoss};
 use orchestrator_store as store;
 use orchestrator_train::{Fall, Rates};
 
-use crate::batches::{self, Epoch};
+use crate::batches::{self, Dealt, Epoch};
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::mining::Occasion;
@@ -15,18 +15,66 @@ use crate::seed::seed;
 use crate::training::{self, Model, Recipe};
 
 impl Driver<'_> {
-    pub(crate) fn losses(&self) -> Result<Vec<WeightedLoss>, Error> {
-        self.experiment
-            .train
-            .losses
+    /// The losses of a stage: those of the experiment, or those it names, with its weights.
+    fn losses(&self, stage: &Stage) -> Result<Vec<WeightedLoss>, Error> {
+        let mut losses = Vec::new();
+        for loss in &self.experiment.train.losses {
+            let of_stage = |named: &Vec<(String, f64)>| {
+                let found = named.iter().find(|(name, _)| *name == loss.step.name);
+                found.map(|(_, weight)| *weight)
+            };
+            let weight = match &stage.losses {
+                None => Some(loss.weight),
+                Some(named) => of_stage(named),
+            };
+            if let Some(weight) = weight {
+                let instance = self.create(Kind::Loss, &loss.step)?;
+                losses.push(WeightedLoss { instance, weight });
+            }
+        }
+        Ok(losses)
+    }
+
+    /// How many steps each stage is to have, with the pool as it is: what rates and pacing go by.
+    fn planned(&self, pool: &Pool, stages: &[Stage], standing: &Standing) -> Vec<u64> {
+        let mut number = standing.epochs;
+        stages
             .iter()
-            .map(|loss| {
-                Ok(WeightedLoss {
-                    instance: self.create(Kind::Loss, &loss.step)?,
-                    weight: loss.weight,
-                })
+            .enumerate()
+            .map(|(stage_number, stage)| match (stage.steps, stage.epochs) {
+                (Some(steps), _) => steps as u64,
+                (None, epochs) => (0..epochs.unwrap_or(1))
+                    .map(|_| {
+                        let epoch = self.epoch(stage, stage_number, number, (0, 0), standing);
+                        number += 1;
+                        batches::epoch(pool, self.experiment.seed, &epoch).len() as u64
+                    })
+                    .sum(),
             })
             .collect()
+    }
+
+    fn epoch<'s>(
+        &'s self,
+        stage: &'s Stage,
+        stage_number: usize,
+        number: usize,
+        of_stage: (u64, u64),
+        standing: &Standing,
+    ) -> Epoch<'s> {
+        let train = &self.experiment.train;
+        Epoch {
+            number,
+            stage,
+            stage_number,
+            ratio: ratio_of(stage, &train.negatives_per_positive),
+            ratio_times: self.adapted.ratio_times,
+            wider: self.adapted.wider,
+            batch: train.batch,
+            accumulate: train.accumulate,
+            first_step: standing.steps,
+            of_stage,
+        }
     }
 
     /// Goes through the stages; after each epoch, the validation share.
@@ -39,30 +87,8 @@ impl Driver<'_> {
     ) -> Result<(), Error> {
         let experiment = self.experiment;
         let train = &experiment.train;
-        // How many steps an epoch has depends on its band: the schedule of rates needs them all.
-        let mut planned = Vec::new();
-        for stage in stages {
-            for _ in 0..stage.epochs {
-                let number = standing.epochs + planned.len();
-                let negatives_per_positive = train.negatives_per_positive.at(number);
-                let epoch = Epoch {
-                    number,
-                    difficulty: stage.difficulty,
-                    negatives_per_positive,
-                };
-                planned.push((stage, epoch));
-            }
-        }
-        // A step is of as many batches as are accumulated.
-        let steps_of = |pool: &Pool, epoch: Epoch| {
-            let (batches, shortfall) = batches::epoch(pool, experiment.seed, train.batch, epoch);
-            let steps = batches.chunks(train.accumulate).map(<[_]>::to_vec);
-            (steps.collect::<Vec<_>>(), shortfall)
-        };
-        let total = planned
-            .iter()
-            .map(|(_, epoch)| steps_of(&pool, *epoch).0.len() as u64)
-            .sum();
+        let planned = self.planned(&pool, stages, standing);
+        let total = planned.iter().sum();
         let rates = Rates {
             peak: train.learning_rate,
             warmup: (total as f64 * train.warmup) as u64,
@@ -75,38 +101,78 @@ impl Driver<'_> {
         };
         standing.epochs_since_best = 0;
         let mut done = 0u64;
-        for (stage, epoch) in planned {
-            let (mut steps, mut shortfall) = steps_of(&pool, epoch);
-            self.stage(format!(
-                "train: epoch {}, {} negatives",
-                epoch.number + 1,
-                stage.difficulty.name()
-            ));
-            let mut place = 0;
-            while place < steps.len() {
-                let length = self
-                    .steps_to_refresh(standing.steps)
-                    .min(train.checkpoint_every)
-                    .min(steps.len() - place);
-                let block = &steps[place..place + length];
-                self.tick_steps(model, &pool, block, &rates, done, (epoch, shortfall))?;
-                place += length;
-                done += length as u64;
-                standing.steps += length as u64;
-                let due = self.due_after_step(standing.steps);
+        'stages: for (stage_number, (stage, of_stage)) in stages.iter().zip(planned).enumerate() {
+            let mut epochs = 0;
+            let mut in_stage = 0u64;
+            let goes_on = |epochs: usize, in_stage: u64| match (stage.epochs, stage.steps) {
+                (Some(all), _) => epochs < all,
+                (None, all) => in_stage < all.unwrap_or(0) as u64,
+            };
+            while goes_on(epochs, in_stage) {
+                epochs += 1;
+                // The pool may change in the middle of an epoch; where it began does not.
+                let first_step = standing.steps;
+                let began = in_stage;
+                let first_tick = self.next;
+                let deal = |driver: &Self, pool: &Pool, standing: &Standing| {
+                    let of_stage = (began, of_stage);
+                    let mut epoch =
+                        driver.epoch(stage, stage_number, standing.epochs, of_stage, standing);
+                    epoch.first_step = first_step;
+                    let mut steps = batches::epoch(pool, experiment.seed, &epoch);
+                    if let Some(most) = stage.steps {
+                        steps.truncate(most - began as usize);
+                    }
+                    steps
+                };
+                let mut steps = deal(self, &pool, standing);
+                if steps.is_empty() {
+                    break;
+                }
+                self.stage(format!(
+                    "train: epoch {}, {} negatives",
+                    standing.epochs + 1,
+                    stage.name()
+                ));
+                let mut place = 0;
+                while place < steps.len() {
+                    let length = self
+                        .steps_to_refresh(standing.steps)
+                        .min(train.checkpoint_every)
+                        .min(steps.len() - place);
+                    let block = Block {
+                        steps: &steps[place..place + length],
+                        stage,
+                        epoch: standing.epochs,
+                        rates: &rates,
+                        done,
+                    };
+                    self.tick_steps(model, &pool, &block)?;
+                    place += length;
+                    done += length as u64;
+                    in_stage += length as u64;
+                    standing.steps += length as u64;
+                    let due = self.due_after_step(standing.steps);
+                    if !due.is_empty() {
+                        pool = self.refresh(model, standing, &due)?;
+                        // The order of the turns is the seed's: what follows is dealt from the new pool.
+                        steps = deal(self, &pool, standing);
+                    }
+                }
+                standing.epochs += 1;
+                let due = self.due_after_epoch(standing.epochs);
                 if !due.is_empty() {
                     pool = self.refresh(model, standing, &due)?;
-                    // The order of the turns is the seed's: what follows is dealt from the new pool.
-                    (steps, shortfall) = steps_of(&pool, epoch);
                 }
-            }
-            standing.epochs += 1;
-            let due = self.due_after_epoch(standing.epochs);
-            if !due.is_empty() {
-                pool = self.refresh(model, standing, &due)?;
-            }
-            if self.tick_epoch(model, standing)? {
-                break;
+                let ended = Ended {
+                    stage,
+                    stage_number,
+                    first_tick,
+                    first_step,
+                };
+                if self.tick_epoch(model, standing, &ended)? {
+                    break 'stages;
+                }
             }
         }
         Ok(())
@@ -154,25 +220,24 @@ impl Driver<'_> {
     }
 
     /// A block of steps and the checkpoint after it.
-    #[allow(clippy::too_many_arguments)] // Each is a different thing; a struct would be made once, here.
-    pub(crate) fn tick_steps(
+    fn tick_steps(
         &mut self,
         model: &mut Model,
         pool: &Pool,
-        block: &[Vec<batches::StepSamples>],
-        rates: &Rates,
-        done: u64,
-        (epoch, shortfall): (Epoch, usize),
+        block: &Block<'_>,
     ) -> Result<(), Error> {
         let Some(number) = self.begin()? else {
             return Ok(());
         };
+        let train = &self.experiment.train;
         // Made anew for each block: whatever state a loss keeps cannot cross a tick, so that resuming is exact.
-        let losses = self.losses()?;
-        let mut records = Vec::with_capacity(block.len());
-        for (offset, batches) in (0u64..).zip(block) {
+        let losses = self.losses(block.stage)?;
+        let of_stage = block.stage.learning_rate.unwrap_or(train.learning_rate);
+        let mut records = Vec::with_capacity(block.steps.len());
+        for (offset, dealt) in (0u64..).zip(block.steps) {
             self.stop_if_asked()?;
-            let rate = rates.rate(done + offset);
+            let rate = block.rates.rate(block.done + offset);
+            let rate = rate * (of_stage / train.learning_rate);
             let step = model.step;
             let experiment_seed = self.experiment.seed;
             let seed_of = |name: &str, batch: usize| {
@@ -182,22 +247,26 @@ impl Driver<'_> {
             };
             let recipe = Recipe {
                 losses: &losses,
-                matryoshka: &self.experiment.train.matryoshka,
-                mini_batch: self.experiment.train.mini_batch,
-                clip: self.experiment.train.clip,
+                matryoshka: &train.matryoshka,
+                mini_batch: train.mini_batch,
+                clip: train.clip,
             };
-            let record = training::step(model, pool, batches, &recipe, rate, seed_of)?;
+            let record = training::step(model, pool, &dealt.batches, &recipe, rate, seed_of)?;
             self.show(Event::Advance {
-                done: done + offset + 1,
-                total: rates.total,
+                done: block.done + offset + 1,
+                total: block.rates.total,
             });
             records.push((step, rate, record));
         }
         let (file, hash) = self.save_checkpoint(model, number)?;
-        let detail = format!("epoch {}, {}", epoch.number + 1, epoch.difficulty.name());
+        let detail = format!("epoch {}, {}", block.epoch + 1, block.stage.name());
         self.write(number, "train", &detail, |tick| {
-            tick.add_metric(None, "ratio", epoch.negatives_per_positive)?;
-            tick.add_metric(None, "negatives_short_of_ratio", shortfall as f64)?;
+            if let Some(first) = block.steps.first() {
+                tick.add_metric(None, "ratio", first.ratio)?;
+            }
+            for (name, value) in block.dealt() {
+                tick.add_metric(None, &name, value as f64)?;
+            }
             for (step, rate, record) in &records {
                 tick.add_metric(Some(*step), "learning_rate", *rate)?;
                 tick.add_metric(Some(*step), "loss", record.loss)?;
@@ -211,7 +280,7 @@ impl Driver<'_> {
                     tick.add_use(&store::Use {
                         step: *step,
                         sample: *sample,
-                        epoch: epoch.number,
+                        epoch: block.epoch,
                         loss: *loss,
                     })?;
                 }
@@ -221,4 +290,47 @@ impl Driver<'_> {
         self.drop_checkpoints_before(number);
         Ok(())
     }
+}
+
+/// An epoch that is over.
+pub(crate) struct Ended<'s> {
+    pub stage: &'s Stage,
+    pub stage_number: usize,
+    /// Its first tick, and its first step over the whole run.
+    pub first_tick: u32,
+    pub first_step: u64,
+}
+
+/// Steps between two checkpoints.
+struct Block<'b> {
+    steps: &'b [Dealt],
+    stage: &'b Stage,
+    /// From 0.
+    epoch: usize,
+    rates: &'b Rates,
+    /// Steps done in this stretch of training.
+    done: u64,
+}
+
+impl Block<'_> {
+    /// What the ratio asked for, and what of it the pool did not have: in all, and by band.
+    fn dealt(&self) -> Vec<(String, usize)> {
+        let asked = self.steps.iter().map(|step| step.asked).sum();
+        let mut short = std::collections::BTreeMap::new();
+        for (band, missing) in self.steps.iter().flat_map(|step| &step.short) {
+            *short.entry(*band).or_insert(0) += missing;
+        }
+        let mut counts = vec![
+            ("negatives_asked".to_owned(), asked),
+            ("negatives_short_of_ratio".to_owned(), short.values().sum()),
+        ];
+        let by_band = short.into_iter();
+        counts.extend(by_band.map(|(band, missing)| (format!("negatives_short/{band}"), missing)));
+        counts
+    }
+}
+
+/// The ratio of a stage.
+pub(crate) fn ratio_of<'e>(stage: &'e Stage, otherwise: &'e Expression) -> &'e Expression {
+    stage.negatives_per_positive.as_ref().unwrap_or(otherwise)
 }

@@ -58,6 +58,12 @@ pub enum Error {
     /// Training left the numbers.
     #[error("the weights are no longer finite after step {0}")]
     Diverged(u64),
+    /// A language model that annotates gave no answer.
+    #[error("the language model that annotates did not answer: {0}")]
+    Annotator(String),
+    /// People are to answer first.
+    #[error("{1} questions wait for an answer")]
+    Waiting(PathBuf, usize),
     /// Stopped by the user.
     #[error("the run was stopped before its end")]
     Interrupted(PathBuf),
@@ -137,6 +143,16 @@ impl Error {
                 .into(),
             Self::Diverged(_) => new(Kind::Experiment)
                 .help("lower train.learning_rate")
+                .into(),
+            Self::Annotator(_) => new(Kind::Data)
+                .help("check the endpoint under `chat:`, then resume the run: what it answered is kept and not asked again")
+                .into(),
+            Self::Waiting(folder, _) => new(Kind::Interrupted)
+                .note("everything up to the questions is kept")
+                .help(format!(
+                    "answer them: orchestrator annotate {0}; the run goes on when all are answered, or with orchestrator resume {0}",
+                    folder.display()
+                ))
                 .into(),
             Self::Interrupted(folder) => new(Kind::Interrupted)
                 .note("everything up to the last completed tick is kept")

@@ -11,10 +11,19 @@ use orchestrator_train::{Checkpoint, CheckpointError};
 use rayon::prelude::*;
 
 use crate::driver::{Driver, Standing, file_error};
+use crate::epochs::Ended;
 use crate::error::Error;
 use crate::progress::Event;
 use crate::retrieval::{DEPTH, Ranking, best, score_ranking};
 use crate::training::Model;
+
+/// What is written with an evaluation.
+#[derive(Default)]
+pub(crate) struct Beside {
+    /// Kind and detail.
+    pub events: Vec<(&'static str, String)>,
+    pub metrics: Vec<(String, f64)>,
+}
 
 impl Driver<'_> {
     /// Scores the rankings of a model on the anchors of some splits.
@@ -46,7 +55,7 @@ impl Driver<'_> {
         number: u32,
         name: &str,
         models: &[(&str, Vec<(usize, crate::retrieval::Scored)>)],
-        event: Option<(&str, &str)>,
+        beside: &Beside,
     ) -> Result<(), Error> {
         let metrics: Vec<String> = self
             .experiment
@@ -57,8 +66,11 @@ impl Driver<'_> {
             .collect();
         let data = self.data;
         self.write(number, "evaluate", name, |tick| {
-            if let Some((kind, detail)) = event {
+            for (kind, detail) in &beside.events {
                 tick.add_event(kind, detail)?;
+            }
+            for (name, value) in &beside.metrics {
+                tick.add_metric(None, name, *value)?;
             }
             for (model, scored) in models {
                 for (anchor, one) in scored {
@@ -108,7 +120,7 @@ impl Driver<'_> {
         for (name, scored) in &models {
             self.note_scores(name, scored);
         }
-        self.write_evaluation(number, "baselines", &models, None)
+        self.write_evaluation(number, "baselines", &models, &Beside::default())
     }
 
     pub(crate) fn note_scores(&self, model: &str, scored: &[(usize, crate::retrieval::Scored)]) {
@@ -129,12 +141,13 @@ impl Driver<'_> {
         self.folder.join("checkpoints/best.safetensors")
     }
 
-    /// Scores the validation share; the best model so far is kept aside. Whether training is to stop here: by
-    /// `train.early_stopping`, as far as anything can be told without a validation share.
+    /// Scores the validation share; the best model so far is kept aside; rules are looked at. Whether training is to stop here:
+    /// by `train.early_stopping` or a rule, as far as anything can be told without a validation share.
     pub(crate) fn tick_epoch(
         &mut self,
         model: &Model,
         standing: &mut Standing,
+        ended: &Ended<'_>,
     ) -> Result<bool, Error> {
         let name = format!("epoch-{}", standing.epochs);
         let metric = self.experiment.evaluate.metrics[0].to_string();
@@ -153,6 +166,7 @@ impl Driver<'_> {
             }
             None => (self.store.metric(tick, &key)?, Vec::new()),
         };
+        let best_before = standing.best.as_ref().map(|(best, _)| *best);
         let is_better = better(value, standing);
         if is_better {
             standing.best = Some((value.unwrap_or(f64::NEG_INFINITY), name.clone()));
@@ -161,24 +175,40 @@ impl Driver<'_> {
             standing.epochs_since_best += 1;
         }
         let patience = self.experiment.train.early_stopping;
-        let stop = patience.is_some_and(|patience| standing.epochs_since_best >= patience);
+        let mut stop = patience.is_some_and(|patience| standing.epochs_since_best >= patience);
+        let mut events = Vec::new();
+        if let (Some((best, of)), true) = (&standing.best, stop) {
+            let reason = format!(
+                "{metric} on validation has not risen above {best:.4} (of {of}) for {} epochs: \
+                 train.early_stopping.patience",
+                standing.epochs_since_best
+            );
+            events.push(("early_stop", reason));
+        }
+        let ratio = self.ratio_asked(standing, ended);
+        let seen = match number {
+            Some(_) => self.seen_now(standing, ended, value, best_before, ratio, &|_| None)?,
+            None => self.seen_before(tick)?,
+        };
+        let decided = self.decide(standing, ended, &seen, ratio);
+        stop |= decided.stop;
+        events.extend(decided.events.into_iter().map(|event| ("adapt", event)));
+        standing.value = value;
         if let Some(number) = number {
             if is_better {
                 model.weights().write(&self.best_path())?;
             }
-            let reason = match (&standing.best, stop) {
-                (Some((best, of)), true) => format!(
-                    "{metric} on validation has not risen above {best:.4} (of {of}) for {} epochs: \
-                     train.early_stopping.patience",
-                    standing.epochs_since_best
-                ),
-                _ => String::new(),
-            };
-            if stop {
-                self.show(Event::Note(format!("stopped early: {reason}")));
+            for (_, what) in &events {
+                self.show(Event::Note(what.clone()));
             }
-            let event = stop.then_some(("early_stop", reason.as_str()));
-            self.write_evaluation(number, &name, &[(name.as_str(), scored)], event)?;
+            let beside = Beside {
+                events,
+                metrics: seen
+                    .into_iter()
+                    .map(|(name, value)| (format!("adapt/{name}"), value))
+                    .collect(),
+            };
+            self.write_evaluation(number, &name, &[(name.as_str(), scored)], &beside)?;
         }
         Ok(stop)
     }
@@ -219,7 +249,14 @@ impl Driver<'_> {
             number,
             &format!("trained = {chosen}"),
             &[("trained", scored)],
-            None,
+            &Beside {
+                events: standing
+                    .enough
+                    .iter()
+                    .map(|why| ("rounds_ended", why.clone()))
+                    .collect(),
+                ..Beside::default()
+            },
         )?;
         Ok(chosen)
     }

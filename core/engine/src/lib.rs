@@ -3,6 +3,9 @@
 //! earlier ticks it reads from the store. Prints nothing; knows no YAML, no SQL, no candle.
 
 mod active;
+mod adapting;
+mod answering;
+mod auditing;
 mod batches;
 pub mod desk;
 mod driver;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::Bands;
-use orchestrator_data::{Dataset, Document, Judgement, Reading, Split};
+use orchestrator_data::{Dataset, Document, Judgement, Label, Reading, Split};
 use orchestrator_plugin_host::{Candidate, Role as PluginRole, Table};
 use orchestrator_store::{Provenance, Role, Sample, SampleId, SampleView, Tick, sample_id};
 
@@ -34,11 +34,20 @@ pub(crate) fn metadata(map: &serde_json::Map<String, serde_json::Value>) -> Stri
     serde_json::to_string(map).unwrap_or_default()
 }
 
-/// What training may know: the judgements of the training anchors, without those held back and not yet revealed.
+/// What training may know: the judgements of the training anchors, without those held back and not yet revealed, and what
+/// annotators said.
 pub(crate) struct Knowledge {
-    /// Places in `data.judgements`.
-    known: Vec<usize>,
+    known: Vec<Judgement>,
     reading: Reading,
+}
+
+/// What training is told beside the data, or not told of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Judged pairs that training may not know.
+    pub hidden: BTreeSet<(usize, usize)>,
+    /// What annotators said of a pair; none = its document says nothing of the claim.
+    pub said: BTreeMap<(usize, usize), Option<Label>>,
 }
 
 /// Whether a judged pair is held back for the oracle.
@@ -60,27 +69,44 @@ pub(crate) fn held_back(data: &Dataset, experiment_seed: u64, share: f64, one: &
 }
 
 impl Knowledge {
-    pub fn of(data: &Dataset, reading: Reading, hidden: &BTreeSet<(usize, usize)>) -> Self {
-        let known = (0..data.judgements.len())
-            .filter(|&place| {
-                let one = &data.judgements[place];
-                data.anchors[one.anchor].split == Split::Train
-                    && !hidden.contains(&(one.anchor, one.document))
-            })
-            .collect();
+    /// Where an annotator says what the data say, their judgement is revealed with its sentences; else what was said stands,
+    /// of the whole document.
+    pub fn of(data: &Dataset, reading: Reading, told: &Told) -> Self {
+        let mut known = Vec::new();
+        let mut revealed = BTreeSet::new();
+        for one in &data.judgements {
+            let pair = (one.anchor, one.document);
+            let knows = match told.said.get(&pair) {
+                Some(said) => *said == Some(one.label),
+                None => !told.hidden.contains(&pair),
+            };
+            if knows && data.anchors[one.anchor].split == Split::Train {
+                revealed.insert(pair);
+                known.push(one.clone());
+            }
+        }
+        for (pair, said) in &told.said {
+            if let Some(label) = *said
+                && !revealed.contains(pair)
+            {
+                known.push(Judgement {
+                    anchor: pair.0,
+                    document: pair.1,
+                    label,
+                    sentences: Vec::new(),
+                });
+            }
+        }
         Self { known, reading }
     }
 
-    fn judgements<'d>(
-        &self,
-        data: &'d Dataset,
-    ) -> impl Iterator<Item = &'d Judgement> + use<'d, '_> {
-        self.known.iter().map(move |&place| &data.judgements[place])
+    fn judgements(&self) -> impl Iterator<Item = &Judgement> {
+        self.known.iter()
     }
 
     /// Columns of `orch.judgements/1`.
-    pub fn table(&self, data: &Dataset) -> Table {
-        let all: Vec<&Judgement> = self.judgements(data).collect();
+    pub fn table(&self) -> Table {
+        let all: Vec<&Judgement> = self.judgements().collect();
         let relevant: Vec<bool> = all
             .iter()
             .map(|one| self.reading.relevant(one.label))
@@ -108,15 +134,15 @@ impl Knowledge {
     }
 
     /// The anchors of which anything is known, in order.
-    pub fn anchors(&self, data: &Dataset) -> BTreeSet<usize> {
-        self.judgements(data).map(|one| one.anchor).collect()
+    pub fn anchors(&self) -> BTreeSet<usize> {
+        self.judgements().map(|one| one.anchor).collect()
     }
 
     /// Known relevant documents by anchor.
-    pub fn relevant(&self, data: &Dataset) -> BTreeMap<usize, BTreeSet<usize>> {
+    pub fn relevant(&self) -> BTreeMap<usize, BTreeSet<usize>> {
         let mut relevant: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for one in self
-            .judgements(data)
+            .judgements()
             .filter(|one| self.reading.relevant(one.label))
         {
             relevant.entry(one.anchor).or_default().insert(one.document);
@@ -125,8 +151,8 @@ impl Knowledge {
     }
 
     /// Every pair of which anything is known.
-    pub fn pairs(&self, data: &Dataset) -> BTreeSet<(usize, usize)> {
-        self.judgements(data)
+    pub fn pairs(&self) -> BTreeSet<(usize, usize)> {
+        self.judgements()
             .map(|one| (one.anchor, one.document))
             .collect()
     }
@@ -314,9 +340,10 @@ pub(crate) fn floor(index: &DenseIndex<'_>, experiment_seed: u64, anchor: usize)
     similarities[similarities.len() / 2]
 }
 
+const NAMES: [&str; 3] = ["easy", "medium", "hard"];
+
 /// The band of each difficulty, in order.
 pub(crate) fn bands(difficulties: &[f32], bounds: Bands) -> Vec<&'static str> {
-    const NAMES: [&str; 3] = ["easy", "medium", "hard"];
     match bounds {
         Bands::Bounds(low, high) => difficulties
             .iter()
@@ -324,16 +351,23 @@ pub(crate) fn bands(difficulties: &[f32], bounds: Bands) -> Vec<&'static str> {
                 NAMES[usize::from(f64::from(one) >= low) + usize::from(f64::from(one) >= high)]
             })
             .collect(),
-        Bands::Terciles => {
-            let mut order: Vec<usize> = (0..difficulties.len()).collect();
-            order.sort_by(|&a, &b| difficulties[a].total_cmp(&difficulties[b]).then(a.cmp(&b)));
-            let mut bands = vec![NAMES[0]; difficulties.len()];
-            for (rank, place) in order.into_iter().enumerate() {
-                bands[place] = NAMES[rank * 3 / difficulties.len()];
-            }
-            bands
-        }
+        Bands::Terciles => by_rank(difficulties, |rank, n| rank * 3 / n),
+        Bands::Quantiles(low, high) => by_rank(difficulties, |rank, n| {
+            let share = rank as f64 / n as f64;
+            usize::from(share >= low) + usize::from(share >= high)
+        }),
     }
+}
+
+/// Bands by how many are easier, of how many.
+fn by_rank(difficulties: &[f32], band: impl Fn(usize, usize) -> usize) -> Vec<&'static str> {
+    let mut order: Vec<usize> = (0..difficulties.len()).collect();
+    order.sort_by(|&a, &b| difficulties[a].total_cmp(&difficulties[b]).then(a.cmp(&b)));
+    let mut bands = vec![NAMES[0]; difficulties.len()];
+    for (rank, place) in order.into_iter().enumerate() {
+        bands[place] = NAMES[band(rank, difficulties.len())];
+    }
+    bands
 }
 
 #[cfg(test)]
@@ -350,6 +384,10 @@ mod tests {
         assert_eq!(
             bands(&difficulties, Bands::Bounds(0.5, 0.85)),
             ["hard", "easy", "medium", "medium", "easy", "medium"]
+        );
+        assert_eq!(
+            bands(&difficulties, Bands::Quantiles(0.5, 0.9)),
+            ["medium", "easy", "easy", "medium", "easy", "medium"]
         );
     }
 

@@ -1,7 +1,7 @@
 //! What a run of a transformer takes of memory, told before it begins: from the shape of the model, the settings and the
 //! lengths of some of the texts. About: plugins' own memory and the texts that augmenters make are not known before.
 
-use orchestrator_config::{Encoder as Given, Experiment};
+use orchestrator_config::{Change, Encoder as Given, Experiment};
 use orchestrator_data::Split;
 use orchestrator_diagnostics::{Diagnostic, Kind};
 use orchestrator_model::transformer::Step;
@@ -97,9 +97,26 @@ impl<'r> Estimate<'r> {
     /// Texts of a batch, if no two are the same, and their tokens.
     fn batch(&self) -> (usize, f64) {
         let train = &self.experiment.train;
-        let epochs =
-            (0..self.experiment.epochs()).map(|epoch| train.negatives_per_positive.at(epoch));
-        let negatives = epochs.fold(0.0, f64::max);
+        let mut negatives = 0f64;
+        let mut epoch = 0;
+        for (number, stage) in train.schedule.iter().enumerate() {
+            let ratio = stage.negatives_per_positive.as_ref();
+            let ratio = ratio.unwrap_or(&train.negatives_per_positive);
+            for _ in 0..stage.epochs.unwrap_or(1) {
+                negatives = negatives.max(ratio.value(&|name| match name {
+                    "epoch" => epoch as f64,
+                    "stage" => number as f64,
+                    _ => 0.0,
+                }));
+                epoch += 1;
+            }
+        }
+        // What rules may make of it.
+        for rule in &train.adapt {
+            if let Change::Ratio(by) = &rule.change {
+                negatives = negatives.max(by.at_most);
+            }
+        }
         let documents = train.batch as f64 * (1.0 + negatives);
         let tokens = train.batch as f64 * self.tokens[0] + documents * self.tokens[1];
         (train.batch + documents.ceil() as usize, tokens)

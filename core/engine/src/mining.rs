@@ -71,9 +71,9 @@ impl Driver<'_> {
         occasion: Occasion<'_>,
     ) -> Result<Pool, Error> {
         let experiment = self.experiment;
-        let knowledge = Knowledge::of(self.data, self.reading, &standing.hidden);
-        let judgements = knowledge.table(self.data);
-        let anchors = knowledge.anchors(self.data);
+        let knowledge = Knowledge::of(self.data, self.reading, &standing.told);
+        let judgements = knowledge.table();
+        let anchors = knowledge.anchors();
         let again_only = matches!(occasion, Occasion::Refresh { .. });
         let ticks = match occasion {
             Occasion::Refresh { due, .. } => due.len(),
@@ -124,7 +124,7 @@ impl Driver<'_> {
         for step in &experiment.samples.filter {
             self.judge(step, moment, first, &mut before)?;
         }
-        let relevant = knowledge.relevant(self.data);
+        let relevant = knowledge.relevant();
         if let Occasion::Round { number, first } = occasion {
             self.drop_revealed(number, first)?;
         }
@@ -334,8 +334,8 @@ impl Driver<'_> {
             .store
             .annotated()?
             .into_iter()
-            .filter(|(of, _, _, relevant)| *of == round && *relevant)
-            .map(|(_, anchor, document, _)| (anchor, document))
+            .filter(|one| one.round == round && one.relevant)
+            .map(|one| (one.anchor, one.document))
             .collect();
         let views = self.store.samples(number - 1)?;
         let wrong: Vec<&SampleView> = views

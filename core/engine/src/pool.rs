@@ -135,6 +135,20 @@ impl Pool {
         })
     }
 
+    /// Samples without their texts, for tests of how they are dealt.
+    #[cfg(test)]
+    pub fn of_samples(samples: Vec<PoolSample>) -> Self {
+        Self {
+            samples,
+            texts: Vec::new(),
+            anchor_text: BTreeMap::new(),
+            positive_texts: BTreeMap::new(),
+            negative_texts: BTreeMap::new(),
+            relevant: BTreeMap::new(),
+            teacher: None,
+        }
+    }
+
     /// Asks the teacher about every sample and every text.
     pub fn teach(
         &mut self,
@@ -211,13 +225,11 @@ mod tests {
         };
         // Texts 0 the evidence, 1 another sentence, 2 the whole document: all of document 7.
         let pool = Pool {
-            samples: Vec::new(),
             texts: vec![text(0), text(1), text(2)],
-            anchor_text: BTreeMap::new(),
             positive_texts: BTreeMap::from([(3, BTreeSet::from([0]))]),
             negative_texts: BTreeMap::from([(3, BTreeSet::from([0, 1]))]),
             relevant: BTreeMap::from([(3, BTreeSet::from([7]))]),
-            teacher: None,
+            ..Pool::of_samples(Vec::new())
         };
         assert!(
             pool.knows_relevant(3, 0),

@@ -9,6 +9,8 @@ use orchestrator_config::Experiment;
 use orchestrator_plugin_host::{ChatEndpoint, Host};
 use orchestrator_store::Store;
 
+use crate::adapting::Adapted;
+use crate::desk::People;
 use crate::driver::{Driver, file_error};
 use crate::error::Error;
 use crate::lent::Lent;
@@ -164,7 +166,8 @@ impl Run {
         &self.experiment
     }
 
-    /// Goes to the end, from wherever it is. `chat` is the endpoint that plugins are lent, if the experiment names one.
+    /// Goes to the end, from wherever it is. `chat` is the endpoint that plugins are lent, if the experiment names one; `people`
+    /// answer questions, if the experiment puts some to people.
     ///
     /// # Errors
     /// On the first thing that fails; what was completed stays.
@@ -172,6 +175,7 @@ impl Run {
         self,
         host: &Host,
         chat: Option<&dyn ChatEndpoint>,
+        people: Option<&dyn People>,
         observer: Observer<'_>,
         cancelled: &AtomicBool,
     ) -> Result<Outcome, Error> {
@@ -205,8 +209,11 @@ impl Run {
             store: self.store,
             observer,
             cancelled,
+            people,
             next: 0,
             last,
+            restored: None,
+            adapted: Adapted::default(),
             in_store: Duration::ZERO,
             ticks: 0,
         };

@@ -10,7 +10,7 @@ use orchestrator_plugin_host::{Batch, Context, Services, Truncation, WeightedLos
 use orchestrator_store::{Role, SampleId};
 use orchestrator_train::{AdamW, Checkpoint, clip};
 
-use crate::batches::StepSamples;
+use crate::batches::BatchSamples;
 use crate::error::Error;
 use crate::lent::Fixed;
 use crate::pool::Pool;
@@ -35,6 +35,16 @@ impl Model {
             .save(self.encoder.parameters(), &mut checkpoint);
         checkpoint.counters.insert("step".to_owned(), self.step);
         checkpoint
+    }
+
+    /// Goes back to the weights before any training, with nothing gathered in the optimiser. Steps go on being counted.
+    pub fn begin_anew(&mut self, weight_decay: f32) {
+        let initial = self.initial.encoder.parameters();
+        for (mine, theirs) in self.encoder.parameters_mut().iter_mut().zip(initial) {
+            mine.values.clone_from(&theirs.values);
+        }
+        self.optimiser = AdamW::new(self.encoder.parameters(), weight_decay);
+        self.version += 1;
     }
 
     /// The weights alone: enough for a model that is not trained on.
@@ -121,7 +131,7 @@ impl StepRecord {
 }
 
 /// The batch a loss sees, with the pool's texts it is over and the sample of each row.
-fn assemble(pool: &Pool, samples: &StepSamples) -> (Batch, Vec<usize>, Vec<usize>) {
+fn assemble(pool: &Pool, samples: &BatchSamples) -> (Batch, Vec<usize>, Vec<usize>) {
     let mut texts: Vec<usize> = Vec::new();
     let mut places: BTreeMap<usize, u32> = BTreeMap::new();
     let mut place_of = |text: usize, texts: &mut Vec<usize>| {
@@ -199,7 +209,7 @@ pub(crate) struct Recipe<'r> {
 pub(crate) fn step(
     model: &mut Model,
     pool: &Pool,
-    batches: &[StepSamples],
+    batches: &[BatchSamples],
     recipe: &Recipe<'_>,
     rate: f64,
     seed_of: impl Fn(&str, usize) -> u64,
@@ -236,7 +246,7 @@ pub(crate) fn step(
 fn batch(
     model: &Model,
     pool: &Pool,
-    samples: &StepSamples,
+    samples: &BatchSamples,
     recipe: &Recipe<'_>,
     record: &mut StepRecord,
     seed_of: impl Fn(&str) -> u64,

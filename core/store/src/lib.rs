@@ -2,6 +2,7 @@
 //! only crate that knows SQL. A tick's rows and its completion are one transaction; there is one writer. The schema is
 //! in `schema.sql`, for people in docs/STORE.md.
 
+mod asking;
 mod error;
 mod query;
 mod rows;
@@ -13,10 +14,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use sha2::{Digest as _, Sha256};
 
+pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
 pub use query::{
-    AnnotationRow, AnswerRow, CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow,
-    PluginRow, ProjectionRow, QuestionView, SampleView, SimilarityRow,
+    CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
+    SimilarityRow,
 };
 pub use rows::{
     Anchor, Annotation, Answer, Checkpoint, Document, Evaluation, Judgement, Plugin, Projection,

@@ -217,7 +217,8 @@ pub struct Question<'a> {
 pub struct Answer<'a> {
     pub question: u64,
     pub annotator: &'a str,
-    /// `support`, `partial`, `contradict`, `unrelated`, `skip`, or `undo` of the annotator's last one to that question.
+    /// `support`, `partial`, `contradict`, `neutral` (about it, without evidence), `unrelated`, `skip`, or `undo` of the
+    /// annotator's last one to that question.
     pub verdict: &'a str,
     pub settles: bool,
     pub flagged: bool,

@@ -19,7 +19,7 @@ CREATE TABLE answer (
   id INTEGER PRIMARY KEY,           -- in the order they came; nothing is changed or removed
   question INTEGER NOT NULL REFERENCES question,
   annotator TEXT NOT NULL,          -- oracle, llm, or a person's name
-  verdict TEXT NOT NULL CHECK (verdict IN ('support', 'partial', 'contradict', 'unrelated', 'skip', 'undo')),
+  verdict TEXT NOT NULL CHECK (verdict IN ('support', 'partial', 'contradict', 'neutral', 'unrelated', 'skip', 'undo')),
   settles INTEGER NOT NULL,         -- it decides where two people disagreed
   flagged INTEGER NOT NULL,         -- the annotator wants somebody to look at it
   comment TEXT NOT NULL

@@ -204,6 +204,12 @@ impl<'a> DenseIndex<'a> {
         dot(self.anchor(anchor), self.document(document))
     }
 
+    /// Cosine of two anchors.
+    #[must_use]
+    pub fn similarity_of_anchors(&self, one: usize, other: usize) -> f32 {
+        dot(self.anchor(one), self.anchor(other))
+    }
+
     /// The `k` nearest documents of each anchor, in order.
     #[must_use]
     pub fn nearest(&self, anchors: &[usize], k: usize) -> Vec<Vec<(usize, f32)>> {
