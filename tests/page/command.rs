@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use orchestrator_tests::{fail, succeed};
+use orchestrator_tests::{experiment, fail, succeed};
 use serde_json::{Value, json};
 
 use crate::questions::{Program, run_with_questions, said};
@@ -94,5 +94,62 @@ fn files_of_every_format_go_out_and_answers_come_back() {
     assert_eq!(
         shown,
         json!({ "kept": 2, "known": 0, "open": [], "disputed": [4] })
+    );
+}
+
+#[test]
+fn a_run_whose_annotator_is_a_file_waits_for_it_in_every_round() {
+    let folder = experiment(&crate::questions::asking("{ file: { format: csv } }"));
+    let folder = folder.path();
+    let answers = |round: u32, verdict: &str| {
+        let questions =
+            std::fs::read_to_string(folder.join(format!("r/questions-{round}.csv"))).unwrap();
+        let numbers = questions
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split(',').next()?.parse::<u64>().ok());
+        let lines: String = numbers
+            .map(|number| format!("{number},{verdict}\n"))
+            .collect();
+        std::fs::write(
+            folder.join(format!("r/answers-{round}.csv")),
+            format!("question,verdict\n{lines}"),
+        )
+        .unwrap();
+    };
+    let waits = |arguments: &[&str]| {
+        let shown = fail(arguments, folder, 5);
+        assert!(shown.contains("3 questions wait for an answer"), "{shown}");
+        assert!(
+            shown.contains("answers-") && shown.contains("orchestrator resume r"),
+            "{shown}"
+        );
+    };
+    waits(&["run", "x.yaml", "--run-dir", "r"]);
+    waits(&["resume", "r"]);
+    answers(1, "suport");
+    let wrong = fail(&["resume", "r"], folder, 3);
+    assert!(
+        wrong.contains("answers-1.csv:2:1") && wrong.contains("did you mean `support`?"),
+        "{wrong}"
+    );
+    answers(1, "support");
+    waits(&["resume", "r"]);
+    answers(2, "unrelated");
+    let _ = succeed(&["resume", "r"], folder);
+    let verdicts: Vec<String> = said(&folder.join("r"))
+        .into_iter()
+        .map(|row| row.2)
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            "support",
+            "support",
+            "support",
+            "unrelated",
+            "unrelated",
+            "unrelated"
+        ]
     );
 }

@@ -9,7 +9,8 @@ mod questions;
 use std::io::Write as _;
 
 use browser::{Browser, Page, find};
-use questions::{CONTROLS, MARKUP, Program, RIGHT_TO_LEFT, rows, run_with_questions, said};
+use orchestrator_tests::experiment;
+use questions::{CONTROLS, MARKUP, Program, RIGHT_TO_LEFT, asking, rows, run_with_questions, said};
 
 /// The browser, or a loud word that there is none.
 fn start() -> Option<Browser> {
@@ -307,4 +308,35 @@ fn two_people_answer_everything_and_a_kill_in_the_middle_loses_nothing() {
     .into();
     assert_eq!(said(folder), expected);
     assert_eq!(ann.value("typeof window.harmed"), "undefined");
+}
+
+#[test]
+fn a_run_puts_its_questions_and_goes_on_by_itself_and_the_page_stays_open() {
+    let Some(browser) = start() else { return };
+    let folder = experiment(&asking("page"));
+    let mut program = Program::that(
+        folder.path(),
+        &["run", "x.yaml", "--run-dir", "r", "--json"],
+    );
+    let ann = browser.person();
+    ann.as_desktop();
+    ann.open(&program.address);
+    sign_in(&ann, "Ann");
+    let run = folder.path().join("r");
+    for round in 0..2 {
+        for question in 0..3 {
+            // The second round comes to the page that was open in the first.
+            let place = 3 * round + question + 1;
+            ann.until(&format!(
+                "!document.querySelector('#question').hidden && shown.id === {place} && !busy"
+            ));
+            ann.key("4");
+            ann.until(&format!("shown?.id !== {place}"));
+            assert_eq!(said(&run).len(), place);
+        }
+        ann.until("document.querySelector('#rest-title').textContent === 'Everything is answered'");
+    }
+    assert!(program.child.wait().unwrap().success());
+    assert!(run.join("report.html").is_file());
+    assert_eq!(said(&run).len(), 6);
 }

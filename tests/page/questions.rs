@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use orchestrator_store::{Anchor, AnswerRow, Document, Question, Run, Store};
-use orchestrator_tests::orchestrator;
+use orchestrator_tests::{orchestrator, small_experiment};
 use serde_json::Value;
 
 pub const MARKUP: &str =
@@ -90,6 +90,15 @@ pub fn run_with_questions(folder: &Path) {
     tick.complete().unwrap();
 }
 
+/// A small experiment that asks three questions in each of two rounds.
+pub fn asking(annotator: &str) -> String {
+    let small = small_experiment();
+    let (before, _) = small.split_once("active_learning:").unwrap();
+    format!(
+        "{before}active_learning: {{ rounds: 2, select: margin, budget: 3, annotator: {annotator}, hold_back: 0.3 }}\n"
+    )
+}
+
 /// What was said: question, who, what, whether it settles.
 pub fn said(folder: &Path) -> Vec<(u64, String, String, bool)> {
     rows(folder)
@@ -112,15 +121,22 @@ pub struct Program {
 
 impl Program {
     pub fn start(folder: &Path, port: &str) -> Self {
-        let mut child = orchestrator(&["annotate", ".", "--json", "--port", port], folder)
+        let arguments = ["annotate", ".", "--json", "--no-resume", "--port", port];
+        Self::that(folder, &arguments)
+    }
+
+    /// A command that comes to put questions.
+    pub fn that(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = orchestrator(arguments, folder)
             .stderr(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let mut shown = BufReader::new(child.stderr.take().unwrap());
+        shown.read_line(&mut line).unwrap();
+        // What else it says is read, or it would wait for a reader.
+        std::thread::spawn(move || std::io::copy(&mut shown, &mut std::io::sink()));
         let told: Value =
             serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let address = told["questions"]["address"].as_str().unwrap().to_owned();

@@ -1,7 +1,8 @@
 //! Questions as files of other tools, and their answers back: for people who annotate where they always do.
 //!
 //! Reading is all or nothing: every answer of a file is checked before the first is kept, and everything that is wrong with it
-//! is told at once, with its line. What is in the store already is not kept twice, so a file may be read again when it has grown.
+//! is told at once, with its line. What is in the store already is not kept twice, so a file may be read again when it has grown
+//! or was corrected.
 
 mod argilla;
 mod csv;
@@ -10,10 +11,10 @@ mod jsonl;
 mod label_studio;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind, Location, nearest};
-use orchestrator_engine::desk::{Desk, Fate, Verdict};
+use orchestrator_engine::desk::{Desk, Fate, Verdict, asked_last};
 use orchestrator_store::{Answer, QuestionView, Store};
 
 use crate::error::Error;
@@ -48,6 +49,14 @@ impl Format {
             Self::Csv => "csv",
             Self::LabelStudio => "label-studio",
             Self::Argilla => "argilla",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::LabelStudio | Self::Argilla => "json",
         }
     }
 
@@ -179,6 +188,67 @@ pub fn export(
     })
 }
 
+/// What the annotator `file` waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Questions without an end.
+    pub questions: usize,
+    /// Where they are.
+    pub written: PathBuf,
+    /// Where their answers are to be.
+    pub expected: PathBuf,
+}
+
+/// The annotator `file`: reads the answers that lie in the folder of the run, if they do; writes the questions there that are
+/// still open. Nothing is waited for if none is. Files are called by the round: `questions-1.csv`, `answers-1.csv`.
+///
+/// # Errors
+/// As [`import`], or if a file cannot be read or written.
+pub fn by_file(folder: &Path, format: Format) -> Result<Option<Waiting>, Diagnostics> {
+    let store = open(folder).map_err(diagnostics)?;
+    let (questions, _) = all(&store).map_err(diagnostics)?;
+    let Some(round) = questions.first().map(|question| question.round) else {
+        return Ok(None);
+    };
+    let named = |what: &str| folder.join(format!("{what}-{round}.{}", format.extension()));
+    let (written, expected) = (named("questions"), named("answers"));
+    let fails = |what: &str, path: &Path, error: &std::io::Error| -> Diagnostics {
+        Diagnostic::new(
+            Kind::Data,
+            format!("cannot {what} `{}`: {error}", path.display()),
+        )
+        .help("check the path, its permissions and the space left")
+        .into()
+    };
+    if expected.exists() {
+        let text =
+            std::fs::read_to_string(&expected).map_err(|error| fails("read", &expected, &error))?;
+        import(folder, format, &text, &expected, Some("file"))?;
+    }
+    let answers = store.answers().map_err(|error| diagnostics(error.into()))?;
+    let desk = Desk::new(&questions, &answers);
+    let open: Vec<&QuestionView> = desk
+        .fates()
+        .filter(|(_, fate)| matches!(fate, Fate::Open | Fate::Disputed))
+        .map(|(question, _)| question)
+        .collect();
+    if open.is_empty() {
+        return Ok(None);
+    }
+    let write_to = |path: &Path, text: &str| {
+        std::fs::write(path, text).map_err(|error| fails("write", path, &error))
+    };
+    write_to(&written, &write(format, &open))?;
+    if format == Format::LabelStudio {
+        write_to(&written.with_extension("xml"), LABEL_STUDIO_CONFIG)?;
+    }
+    Ok(Some(Waiting {
+        questions: open.len(),
+        written,
+        expected,
+    }))
+}
+
 /// What became of a file's answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
@@ -196,7 +266,8 @@ pub struct Imported {
 ///
 /// # Errors
 /// Everything that is wrong, each at its line: no such question, no such verdict, nobody's name, a question that somebody
-/// else has answered, or the same person otherwise; a file without any answer. Or if the store fails.
+/// else has answered, or that is settled; two answers of one person; a file without any answer. What somebody says otherwise than
+/// before is a correction. Or if the store fails.
 pub fn import(
     folder: &Path,
     format: Format,
@@ -221,7 +292,10 @@ pub fn import(
         let Some(question) = found else {
             wrong.push((
                 one.line,
-                format!("there is no question `{}` in this run", one.question),
+                format!(
+                    "there is no question `{}` among those that are asked now",
+                    one.question
+                ),
             ));
             continue;
         };
@@ -250,16 +324,16 @@ pub fn import(
         if let Some(before) = before {
             if before.verdict.map_or("skip", Verdict::name) == verdict {
                 known += 1;
+            } else if desk.settled(question).is_some() {
+                wrong.push((one.line, format!("question {question} is settled already")));
+            } else if let Some((_, Read { line, .. }, _)) = new.get(&(question, name.clone())) {
+                wrong.push((one.line, twice(&name, question, *line)));
             } else {
-                let what = format!(
-                    "`{name}` has answered question {question} with {} already",
-                    before.verdict.map_or("skip", Verdict::name)
-                );
-                wrong.push((one.line, what));
+                // Corrected since it was read: the last counts.
+                new.insert((question, name), (place, one, verdict.to_owned()));
             }
         } else if let Some((_, Read { line, .. }, _)) = new.get(&(question, name.clone())) {
-            let what = format!("`{name}` answers question {question} in line {line} already");
-            wrong.push((one.line, what));
+            wrong.push((one.line, twice(&name, question, *line)));
         } else {
             let others = new
                 .iter()
@@ -314,6 +388,10 @@ pub fn import(
     })
 }
 
+fn twice(name: &str, question: u64, line: usize) -> String {
+    format!("`{name}` answers question {question} in line {line} already")
+}
+
 fn missing(empty: &BTreeSet<u64>) -> String {
     if empty.is_empty() {
         return "there is no answer in the file".to_owned();
@@ -339,7 +417,7 @@ fn open(folder: &Path) -> Result<Store, Error> {
 }
 
 fn all(store: &Store) -> Result<(Vec<QuestionView>, Vec<orchestrator_store::AnswerRow>), Error> {
-    Ok((store.questions()?, store.answers()?))
+    Ok((asked_last(store.questions()?), store.answers()?))
 }
 
 fn diagnostics(error: Error) -> Diagnostics {

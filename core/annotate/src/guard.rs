@@ -47,8 +47,34 @@ const KNOWN: (f64, f64) = (300.0, 100.0);
 /// Requests of those who do not.
 const UNKNOWN: (f64, f64) = (100.0, 20.0);
 
-/// 256 random bits in hexadecimal.
-pub(crate) fn secret() -> Result<String, Error> {
+/// The secrets of a server: the one in its address, and the one in the cookie that it is exchanged for. Kept for the next
+/// server of the same process, they let a page that is open go on with it.
+#[derive(Clone)]
+pub struct Access {
+    pub(crate) token: String,
+    session: String,
+}
+
+impl Access {
+    /// New ones, 256 random bits each.
+    ///
+    /// # Errors
+    /// If the system has no random bytes.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self {
+            token: secret()?,
+            session: secret()?,
+        })
+    }
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Access(…)")
+    }
+}
+
+fn secret() -> Result<String, Error> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| Error::System {
         what: "get random bytes",
@@ -96,8 +122,7 @@ impl Bucket {
 
 /// The checks, with the secrets they need.
 pub(crate) struct Guard {
-    token: String,
-    session: String,
+    access: Access,
     cookie: String,
     /// Listens to this machine alone.
     loopback: bool,
@@ -106,25 +131,24 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(token: String, address: IpAddr, port: u16) -> Result<Self, Error> {
-        Ok(Self {
-            token,
-            session: secret()?,
+    pub(crate) fn new(access: Access, address: IpAddr, port: u16) -> Self {
+        Self {
+            access,
             // Cookies do not tell ports apart: two servers of one machine have two names.
             cookie: format!("orchestrator_{port}"),
             loopback: address.is_loopback(),
             known: Bucket::new(KNOWN),
             unknown: Bucket::new(UNKNOWN),
-        })
+        }
     }
 
     /// The cookie that the token is exchanged for, if it is the right one. Takes as long for every wrong token.
     pub(crate) fn exchange(&self, token: &str) -> Option<String> {
-        let right: bool = self.token.as_bytes().ct_eq(token.as_bytes()).into();
+        let right: bool = self.access.token.as_bytes().ct_eq(token.as_bytes()).into();
         right.then(|| {
             format!(
                 "{}={}; HttpOnly; SameSite=Strict; Path=/",
-                self.cookie, self.session
+                self.cookie, self.access.session
             )
         })
     }
@@ -180,7 +204,12 @@ impl Guard {
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
             .filter(|(name, _)| *name == self.cookie)
-            .any(|(_, value)| value.as_bytes().ct_eq(self.session.as_bytes()).into())
+            .any(|(_, value)| {
+                value
+                    .as_bytes()
+                    .ct_eq(self.access.session.as_bytes())
+                    .into()
+            })
     }
 
     /// Whether this server may be called so. A page elsewhere can make its own name mean this machine (DNS rebinding), but not
@@ -215,12 +244,12 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>>
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use super::Guard;
+    use super::{Access, Guard};
 
     #[test]
     fn only_names_that_nobody_can_make_mean_this_machine_are_its_own() {
-        let guard =
-            |address| Guard::new("t".into(), IpAddr::V4(address), 80).expect("random bytes");
+        let access = Access::new().expect("random bytes");
+        let guard = |address| Guard::new(access.clone(), IpAddr::V4(address), 80);
         let here = guard(Ipv4Addr::LOCALHOST);
         let everywhere = guard(Ipv4Addr::UNSPECIFIED);
         for (host, of_loopback, of_all) in [

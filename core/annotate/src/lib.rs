@@ -13,4 +13,5 @@ mod routes;
 mod server;
 
 pub use error::Error;
-pub use server::{Ended, Options, serve};
+pub use guard::Access;
+pub use server::{Address, Ended, Options, serve};

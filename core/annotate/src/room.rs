@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use orchestrator_engine::desk::{Agreement, Desk, Fate, Progress, Verdict};
+use orchestrator_engine::desk::{Agreement, Desk, Fate, Progress, Verdict, asked_last};
 use orchestrator_store::{Answer, AnswerRow, QuestionView, Store};
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ const COMMENT: usize = 2_000;
 /// Characters of a name.
 const NAME: usize = 40;
 
-/// The questions of a run with the people at them.
+/// The questions that a run asks now, with the people at them.
 pub(crate) struct Room {
     store: Store,
     run: String,
@@ -154,7 +154,7 @@ pub(crate) struct Thoughts {
 
 impl Room {
     pub(crate) fn open(store: Store) -> Result<Self, Error> {
-        let questions = store.questions()?;
+        let questions = asked_last(store.questions()?);
         let run = store
             .query("SELECT name FROM run")?
             .first()

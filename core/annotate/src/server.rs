@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::error::Error;
-use crate::guard::{Guard, secret};
+use crate::guard::{Access, Guard};
 use crate::room::{Room, checked_name};
 use crate::routes::{Shared, router};
 
@@ -39,8 +39,8 @@ pub struct Options {
     pub bind: IpAddr,
     /// The port; 0 is any that is free.
     pub port: u16,
-    /// The secret in the address; nothing is 256 random bits.
-    pub token: Option<String>,
+    /// Its secrets; nothing is new ones.
+    pub access: Option<Access>,
     /// The name that the page suggests to whoever opens it.
     pub name: Option<String>,
     /// How long the last answer can be taken back before the questions count as answered.
@@ -52,11 +52,20 @@ impl Default for Options {
         Self {
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
-            token: None,
+            access: None,
             name: None,
             grace: Duration::from_secs(5),
         }
     }
+}
+
+/// Where questions are put.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    /// For a browser, with the token: who has it can answer.
+    pub url: String,
+    /// The port.
+    pub port: u16,
 }
 
 /// How it ended.
@@ -78,7 +87,7 @@ pub enum Ended {
 pub fn serve(
     folder: &Path,
     options: &Options,
-    told: &dyn Fn(&str),
+    told: &dyn Fn(&Address),
     cancelled: &AtomicBool,
 ) -> Result<Ended, Error> {
     let path = folder.join("store.db");
@@ -102,7 +111,7 @@ pub fn serve(
         .enable_time()
         .build()
         .map_err(system("start a server"))?;
-    let token = options.token.clone().map_or_else(secret, Ok)?;
+    let access = options.access.clone().map_or_else(Access::new, Ok)?;
     let asked = SocketAddr::new(options.bind, options.port);
     runtime.block_on(async {
         let listen = |why| Error::Listen {
@@ -111,12 +120,16 @@ pub fn serve(
         };
         let listener = TcpListener::bind(asked).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let token = access.token.clone();
         let shared = Arc::new(Shared {
-            guard: Guard::new(token.clone(), address.ip(), address.port())?,
+            guard: Guard::new(access, address.ip(), address.port()),
             room: Mutex::new(room),
             name,
         });
-        told(&format!("http://{}/?token={token}", reached_at(address)));
+        told(&Address {
+            url: format!("http://{}/?token={token}", reached_at(address)),
+            port: address.port(),
+        });
         attend(&listener, &shared, options.grace, cancelled).await
     })
 }

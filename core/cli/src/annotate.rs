@@ -1,29 +1,71 @@
 //! `annotate`: the questions of a run put to people, on a page or through files.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use orchestrator_annotate::exchange::{self, Format, LABEL_STUDIO_CONFIG};
-use orchestrator_annotate::{Ended, Options, serve};
+use orchestrator_annotate::{Access, Address, Ended, Options, serve};
+use orchestrator_config::{Annotator, Experiment};
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::Error;
 use orchestrator_engine::desk::People;
 use serde_json::json;
 
-use crate::args::{Annotate, AnswerFormat};
-use crate::commands::interruptible;
+use crate::args::{self, Annotate, AnswerFormat};
+use crate::commands::{interruptible, resume};
 use crate::show;
 
-/// People at the page: what a run waits for whose annotator is `page`.
-pub struct Page<'a> {
-    pub options: Options,
-    /// Is told the address.
-    pub told: &'a (dyn Fn(&str) + Sync),
+type Told<'a> = &'a (dyn Fn(&Address) + Sync);
+
+/// People at the page.
+struct Page<'a> {
+    options: Options,
+    told: Told<'a>,
+    /// Where it was served before, so that a page which is open finds the next round's questions; 0 = nowhere yet.
+    port: AtomicU16,
+}
+
+impl<'a> Page<'a> {
+    fn new(options: Options, told: Told<'a>) -> Result<Self, Diagnostics> {
+        let access = Access::new().map_err(Diagnostic::from)?;
+        Ok(Self {
+            options: Options {
+                access: Some(access),
+                ..options
+            },
+            told,
+            port: AtomicU16::new(0),
+        })
+    }
+
+    fn put(
+        &self,
+        folder: &Path,
+        cancelled: &AtomicBool,
+    ) -> Result<Ended, orchestrator_annotate::Error> {
+        let told = |address: &Address| {
+            self.port.store(address.port, Ordering::Relaxed);
+            (self.told)(address);
+        };
+        let before = self.port.load(Ordering::Relaxed);
+        if before != 0 {
+            let there = Options {
+                port: before,
+                ..self.options.clone()
+            };
+            match serve(folder, &there, &told, cancelled) {
+                // Somebody else has it now.
+                Err(orchestrator_annotate::Error::Listen { .. }) => {}
+                other => return other,
+            }
+        }
+        serve(folder, &self.options, &told, cancelled)
+    }
 }
 
 impl People for Page<'_> {
     fn answer(&self, folder: &Path, cancelled: &AtomicBool) -> Result<(), Error> {
-        match serve(folder, &self.options, self.told, cancelled) {
+        match self.put(folder, cancelled) {
             Ok(Ended::Done | Ended::NothingOpen) => Ok(()),
             Ok(Ended::Cancelled) => Err(Error::Interrupted(folder.to_owned())),
             Err(error) => Err(Diagnostic::from(error).into()),
@@ -31,58 +73,108 @@ impl People for Page<'_> {
     }
 }
 
-/// Says where the questions are, on standard error: standard output is for results.
-pub fn tell(address: &str, json: bool) {
-    if json {
-        show::err(&format!(
-            "{}\n",
-            json!({ "questions": { "address": address } })
-        ));
-    } else {
-        show::err(&format!(
-            "Questions are waiting at\n\n    {address}\n\nWho has this address can answer. Ctrl-C stops; every answer is kept.\n"
-        ));
+/// Whoever reads a file and writes one back.
+struct Files(Format);
+
+impl People for Files {
+    fn answer(&self, folder: &Path, _: &AtomicBool) -> Result<(), Error> {
+        let Some(waiting) = exchange::by_file(folder, self.0)? else {
+            return Ok(());
+        };
+        Err(Diagnostic::new(
+            Kind::Interrupted,
+            format!("{} questions wait for an answer", waiting.questions),
+        )
+        .note(format!("they are in {}", waiting.written.display()))
+        .help(format!(
+            "put their answers into {}, then: orchestrator resume {}; or answer them on a page: orchestrator annotate {1}",
+            waiting.expected.display(),
+            folder.display()
+        ))
+        .into())
     }
 }
 
-pub fn run(asked: &Annotate, json: bool) -> Result<(), Diagnostics> {
+/// Whoever a run waits for when it has questions, if somebody is there.
+pub fn people<'a>(
+    experiment: &Experiment,
+    page: args::Page,
+    told: Told<'a>,
+) -> Result<Option<Box<dyn People + 'a>>, Diagnostics> {
+    let annotator = experiment
+        .active_learning
+        .as_ref()
+        .map(|one| &one.annotator);
+    Ok(match annotator {
+        Some(Annotator::Page(_)) if !page.no_page => {
+            Some(Box::new(Page::new(Options::default(), told)?))
+        }
+        Some(Annotator::File { format }) => {
+            use orchestrator_config::Format as In;
+            Some(Box::new(Files(match format {
+                In::Jsonl => Format::Jsonl,
+                In::Csv => Format::Csv,
+                In::LabelStudio => Format::LabelStudio,
+                In::Argilla => Format::Argilla,
+            })))
+        }
+        _ => None,
+    })
+}
+
+/// Where the questions are, for standard error: standard output is for results.
+pub fn told(address: &Address, json: bool) -> String {
+    let url = &address.url;
+    if json {
+        return format!("{}\n", json!({ "questions": { "address": url } }));
+    }
+    format!(
+        "Questions are waiting at\n\n    {url}\n\nWho has this address can answer. Ctrl-C stops; every answer is kept.\n"
+    )
+}
+
+pub fn run(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     match (&asked.export, &asked.import) {
         (Some(file), _) => export(asked, file, json),
         (_, Some(file)) => import(asked, file, json),
-        _ => put(asked, json),
+        _ => put(asked, json, quiet),
     }
 }
 
-fn put(asked: &Annotate, json: bool) -> Result<(), Diagnostics> {
+fn put(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let cancelled = interruptible("stopping; every answer is kept")?;
-    let page = Page {
-        options: Options {
-            bind: asked.bind,
-            port: asked.port,
-            name: asked.name.clone(),
-            ..Options::default()
-        },
-        told: &|address| tell(address, json),
+    let options = Options {
+        bind: asked.bind,
+        port: asked.port,
+        name: asked.name.clone(),
+        ..Options::default()
     };
-    match page.answer(&asked.run, &cancelled) {
-        Ok(()) => {}
-        Err(Error::Interrupted(folder)) => {
-            return Err(Diagnostic::new(
-                Kind::Interrupted,
-                "stopped before everything was answered",
-            )
-            .note("every answer that was given is kept")
-            .help(format!("go on: orchestrator annotate {}", folder.display()))
-            .into());
+    let tell = |address: &Address| show::err(&told(address, json));
+    let page = Page::new(options, &tell)?;
+    let folder = asked.run.display();
+    match page.put(&asked.run, &cancelled).map_err(Diagnostic::from)? {
+        Ended::Cancelled => Err(Diagnostic::new(
+            Kind::Interrupted,
+            "stopped before everything was answered",
+        )
+        .note("every answer that was given is kept")
+        .help(format!("go on: orchestrator annotate {folder}"))
+        .into()),
+        // What waited for the answers has them now: the next round, or the report.
+        Ended::Done if !asked.no_resume => {
+            resume(&asked.run, args::Page { no_page: false }, json, quiet)
         }
-        Err(error) => return Err(error.into_diagnostics()),
+        Ended::Done | Ended::NothingOpen => {
+            show::out(&if json {
+                format!("{}\n", json!({ "run": asked.run, "open": 0 }))
+            } else {
+                format!(
+                    "Nothing is open: every question is answered, settled or left.\nThe run goes on with: orchestrator resume {folder}\n"
+                )
+            });
+            Ok(())
+        }
     }
-    show::out(&if json {
-        format!("{}\n", json!({ "run": asked.run, "open": 0 }))
-    } else {
-        "Nothing is open: every question is answered, settled or left.\n".to_owned()
-    });
-    Ok(())
 }
 
 /// What the file is: as told, or by its name.

@@ -118,6 +118,9 @@ pub struct Annotate {
     /// Read answers from a file instead: all of them, or none if one is wrong.
     #[arg(long, value_name = "FILE")]
     pub import: Option<PathBuf>,
+    /// When everything is answered, stop instead of going on with the run.
+    #[arg(long, conflicts_with_all = ["export", "import"])]
+    pub no_resume: bool,
     /// What the file is [default: jsonl or csv, by its name].
     #[arg(long)]
     pub format: Option<AnswerFormat>,
@@ -137,7 +140,7 @@ pub enum AnswerFormat {
 
 const ANNOTATE: &str = "\
 The address holds a secret: who has it can answer. Every answer is in the run's store before the page goes on, so Ctrl-C, a crash \
-or another day lose nothing: the same command goes on. Keys: 1 supports, 2 partly, 3 contradicts, 4 unrelated, u undo, s skip, \
+or another day lose nothing: the same command goes on. When everything is answered, the run goes on. Keys: 1 supports, 2 partly, 3 contradicts, 4 unrelated, u undo, s skip, \
 f flag, c comment, m what the models think.
 
 Over SSH: ssh -L 8080:localhost:8080 MACHINE orchestrator annotate RUN --port 8080";

@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
+use orchestrator_annotate::Address;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
@@ -42,7 +43,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             }
             Ok(())
         }
-        Command::Annotate(asked) => annotate::run(&asked, json),
+        Command::Annotate(asked) => annotate::run(&asked, json, quiet),
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
             ModelCommand::Encode(asked) => encode::run(&asked, json),
@@ -269,7 +270,7 @@ fn fits(
     }
 }
 
-fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+pub fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let began = Instant::now();
     let available = memory::available()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
@@ -293,7 +294,12 @@ fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diag
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
 /// consistent at any moment, and so is a cache. `said` is shown at the first.
 pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
-    let cancelled = Arc::new(AtomicBool::new(false));
+    // One for the process: after its questions are answered, `annotate` goes on with the run.
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(flag) = FLAG.get() {
+        return Ok(flag.clone());
+    }
+    let cancelled = FLAG.get_or_init(Arc::default).clone();
     let flag = cancelled.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -319,11 +325,13 @@ fn go(
     let cancelled = interruptible("stopping after this step; once more to stop at once")?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(quiet || json);
-    let _ = page;
+    let speak = progress.speaker();
+    let told = |address: &Address| speak(&annotate::told(address, json));
+    let people = annotate::people(run.experiment(), page, &told)?;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
-        None,
+        people.as_deref(),
         &|event| progress.event(event),
         &cancelled,
     );

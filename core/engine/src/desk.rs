@@ -188,6 +188,15 @@ impl Item<'_> {
     }
 }
 
+/// The questions that were asked last, all in one tick: a round's, or the audit's. Those before had their end before a run
+/// went on to ask these, and whoever took part then need not be here now.
+#[must_use]
+pub fn asked_last(mut questions: Vec<QuestionView>) -> Vec<QuestionView> {
+    let last = questions.iter().map(|question| question.tick).max();
+    questions.retain(|question| Some(question.tick) == last);
+    questions
+}
+
 /// Questions with what was said to them.
 pub struct Desk<'a> {
     items: BTreeMap<u64, Item<'a>>,

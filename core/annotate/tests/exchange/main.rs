@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use orchestrator_annotate::exchange::{
-    Format, LABEL_STUDIO_CONFIG, Read, export, import, read, write,
+    Format, LABEL_STUDIO_CONFIG, Read, by_file, export, import, read, write,
 };
 use orchestrator_store::{Anchor, Answer, Document, Question, QuestionView, Run, Store};
 
@@ -282,7 +282,7 @@ fn what_is_wrong_is_told_at_its_line_all_at_once() {
             "{\"question\":9,\"verdict\":\"support\"}\n\n{\"question\":3,\"verdict\":\"suport\"}\n{\"question\":3,\"verdict\":\"skip\"}\n",
             Some("ann"),
             &[
-                "1: there is no question `9` in this run",
+                "1: there is no question `9` among those that are asked now",
                 "3: `suport` is no verdict (support, partial, contradict, unrelated, skip): did you mean `support`?",
             ],
         ),
@@ -318,11 +318,12 @@ fn what_is_wrong_is_told_at_its_line_all_at_once() {
         ),
         (
             Format::Jsonl,
-            "{\"question\":1,\"verdict\":\"partial\"}\n{\"question\":3,\"verdict\":\"skip\"}\n{\"question\":3,\"verdict\":\"partial\"}",
+            "{\"question\":1,\"verdict\":\"partial\"}\n{\"question\":1,\"verdict\":\"skip\"}\n\
+             {\"question\":3,\"verdict\":\"skip\"}\n{\"question\":3,\"verdict\":\"partial\"}",
             Some("ann"),
             &[
-                "1: `ann` has answered question 1 with support already",
-                "3: `ann` answers question 3 in line 2 already",
+                "2: `ann` answers question 1 in line 1 already",
+                "4: `ann` answers question 3 in line 3 already",
             ],
         ),
         (
@@ -439,4 +440,59 @@ fn formats_have_names_and_empty_files_of_each_have_no_answers() {
     assert_eq!(Format::of(Path::new("b.csv")), Some(Format::Csv));
     assert_eq!(Format::of(Path::new("b.json")), None);
     assert_eq!(Format::of(Path::new("b")), None);
+}
+
+#[test]
+fn the_annotator_file_writes_waits_and_reads_what_is_there() {
+    for format in FORMATS {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path());
+        let waiting = by_file(folder.path(), format).unwrap().unwrap();
+        assert_eq!(waiting.questions, 3);
+        assert!(waiting.written.is_file() && !waiting.expected.exists());
+        let xml = waiting.written.with_extension("xml").is_file();
+        assert_eq!(xml, format == Format::LabelStudio);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path());
+    let answers = folder.path().join("answers-1.csv");
+    let given = |text: &str| {
+        std::fs::write(&answers, text).unwrap();
+        by_file(folder.path(), Format::Csv)
+    };
+    let waiting = given("question,verdict\n1,support\n2,partial\n")
+        .unwrap()
+        .unwrap();
+    assert_eq!((waiting.questions, waiting.expected), (2, answers.clone()));
+    let written = std::fs::read_to_string(&waiting.written).unwrap();
+    assert!(
+        !written.contains("\n1,") && written.contains("\n2,"),
+        "what is left: {written}"
+    );
+    // Corrected, and grown.
+    let wrong = given("question,verdict\n1,unrelatd\n").unwrap_err();
+    assert!(
+        wrong.render(false).contains("answers-1.csv:2:1"),
+        "{}",
+        wrong.render(false)
+    );
+    let done = given(
+        "question,verdict,annotator\n1,unrelated,\n2,partial,\n2,partial,bob\n3,skip,\n3,partial,bob\n",
+    );
+    assert_eq!(done.unwrap(), None);
+    let verdicts: Vec<String> = said(folder.path())
+        .into_iter()
+        .map(|(question, who, what, _)| format!("{question} {who} {what}"))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            "1 file support",
+            "2 file partial",
+            "1 file unrelated",
+            "2 bob partial",
+            "3 file skip",
+            "3 bob partial"
+        ]
+    );
 }

@@ -9,11 +9,9 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use orchestrator_annotate::{Ended, Error, Options, serve};
+use orchestrator_annotate::{Address, Ended, Error, Options, serve};
 use orchestrator_store::{Anchor, AnswerRow, Document, Question, Run, Store};
 use serde_json::{Value, json};
-
-pub const TOKEN: &str = "a token that is known to tests alone";
 
 /// A run's folder with `count` questions, those in `shared` asked of two.
 pub fn run_with_questions(folder: &Path, count: u64, shared: &[u64]) {
@@ -68,6 +66,7 @@ pub struct Served {
     pub folder: tempfile::TempDir,
     pub address: SocketAddr,
     pub cookie: String,
+    pub token: String,
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Ended, Error>>>,
 }
@@ -87,11 +86,10 @@ impl Served {
         let thread = std::thread::spawn(move || {
             let options = Options {
                 bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                token: Some(TOKEN.replace(' ', "-")),
                 grace: Duration::from_millis(100),
                 ..Options::default()
             };
-            let told = |address: &str| tell.send(address.to_owned()).unwrap();
+            let told = |address: &Address| tell.send(address.url.clone()).unwrap();
             serve(&path, &options, &told, &flag)
         });
         let told = told.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -105,10 +103,11 @@ impl Served {
             folder,
             address: address.parse().unwrap(),
             cookie: String::new(),
+            token: told.split("token=").nth(1).unwrap().to_owned(),
             cancelled,
             thread: Some(thread),
         };
-        let reply = served.get(&format!("/?token={}", TOKEN.replace(' ', "-")), &[]);
+        let reply = served.get(&format!("/?token={}", served.token), &[]);
         served.cookie = reply
             .header("set-cookie")
             .unwrap()

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{Served, TOKEN};
+use crate::client::Served;
 
 #[test]
 fn nothing_of_the_run_is_shown_without_the_cookie() {
@@ -36,7 +36,7 @@ fn nothing_of_the_run_is_shown_without_the_cookie() {
 #[test]
 fn the_token_is_exchanged_for_a_cookie_and_leaves_the_address() {
     let served = Served::new(2, &[]);
-    let token = TOKEN.replace(' ', "-");
+    let token = served.token.clone();
     let reply = served.get(&format!("/?token={token}"), &[]);
     assert_eq!(
         (reply.status, reply.header("location")),
@@ -75,7 +75,7 @@ fn a_secret_is_made_where_none_is_given() {
         orchestrator_annotate::serve(
             folder.path(),
             &orchestrator_annotate::Options::default(),
-            &|address: &str| address.clone_into(&mut told.lock().unwrap()),
+            &|address| told.lock().unwrap().clone_from(&address.url),
             &cancelled,
         )
         .unwrap();
