@@ -84,6 +84,9 @@ pub enum Command {
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
+    /// Answer the questions that a run asks: in the browser, or through files of other tools.
+    #[command(after_help = ANNOTATE)]
+    Annotate(Annotate),
     /// Plugins: what there is, what they can be told, which are trusted.
     Plugin {
         #[command(subcommand)]
@@ -129,6 +132,52 @@ pub struct Set {
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
 }
+
+#[derive(Debug, clap::Args)]
+pub struct Annotate {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// Your name: the page suggests it; answers that are read from a file without names are kept under it.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The port to listen at; 0 is any that is free.
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["export", "import"])]
+    pub port: u16,
+    /// The address to listen at. Any but a loopback address lets other machines in, unencrypted, if they know the token.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", conflicts_with_all = ["export", "import"])]
+    pub bind: std::net::IpAddr,
+    /// Write the open questions to a file instead; `-` is standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "import")]
+    pub export: Option<PathBuf>,
+    /// Read answers from a file instead: all of them, or none if one is wrong.
+    #[arg(long, value_name = "FILE")]
+    pub import: Option<PathBuf>,
+    /// When everything is answered, stop instead of going on with the run.
+    #[arg(long, conflicts_with_all = ["export", "import"])]
+    pub no_resume: bool,
+    /// What the file is [default: jsonl or csv, by its name].
+    #[arg(long)]
+    pub format: Option<AnswerFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AnswerFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values, for spreadsheets.
+    Csv,
+    /// Label Studio's JSON; the labelling configuration is written beside it.
+    LabelStudio,
+    /// Argilla 2's JSON, as `dataset.records.to_json` writes it.
+    Argilla,
+}
+
+const ANNOTATE: &str = "\
+The address holds a secret: who has it can answer. Every answer is in the run's store before the page goes on, so Ctrl-C, a crash \
+or another day lose nothing: the same command goes on. When everything is answered, the run goes on. Keys: 1 supports, 2 partly, 3 contradicts, 4 unrelated, u undo, s skip, \
+f flag, c comment, m what the models think.
+
+Over SSH: ssh -L 8080:localhost:8080 MACHINE orchestrator annotate RUN --port 8080";
 
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {

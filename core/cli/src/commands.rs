@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
+use orchestrator_annotate::Address;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
@@ -16,7 +17,9 @@ use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping};
-use crate::{compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants};
+use crate::{
+    annotate, compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants,
+};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -58,6 +61,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             }
             Ok(())
         }
+        Command::Annotate(asked) => annotate::run(&asked, &Manner::alone(json, quiet)),
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
             ModelCommand::Encode(asked) => encode::run(&asked, json),
@@ -95,8 +99,19 @@ pub struct Manner {
 }
 
 impl Manner {
+    /// Of a run that is no sweep's, and serves the page where people are asked.
+    fn alone(json: bool, quiet: bool) -> Self {
+        Self {
+            json,
+            quiet,
+            jobs: None,
+            page: Page { no_page: false },
+            cancelled: cancelled(),
+        }
+    }
+
     fn new(sweeping: &Sweeping, page: Page, json: bool, quiet: bool) -> Self {
-        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancelled = cancelled();
         // From the beginning: a run of a sweep that is no more must not begin anything.
         if sweeping.in_sweep {
             sweep::listen(&cancelled);
@@ -269,7 +284,7 @@ fn begin(
     let origin = Origin::of(&experiment, file, lock.clone());
     let yaml = source.to_yaml(&experiment.files);
     // From here on there is something to go on with.
-    stoppable(manner)?;
+    stoppable()?;
     let run =
         Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
     let in_plan = host.under_development().to_vec();
@@ -320,7 +335,7 @@ fn only_of_sweeps(manner: &Manner, why: &str) -> Result<(), Diagnostics> {
     )
 }
 
-fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
+pub fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     let began = Instant::now();
     if Sweep::is_in(folder) {
         return sweep::resume(folder, manner);
@@ -329,7 +344,7 @@ fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     let available = memory::available()?;
     // Before plugins are copied into it.
     let lock = Lock::take(folder).map_err(Error::into_diagnostics)?;
-    stoppable(manner)?;
+    stoppable()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
@@ -343,13 +358,12 @@ fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
 /// consistent at any moment, and so is a cache. `said` is shown at the first.
 pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    interrupting(&cancelled, said)?;
-    Ok(cancelled)
-}
-
-/// The same for a flag that others may set too.
-fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), Diagnostics> {
+    static LISTENS: AtomicBool = AtomicBool::new(false);
+    let cancelled = cancelled();
+    // Once a process: after its questions are answered, `annotate` goes on with the run.
+    if LISTENS.swap(true, Ordering::Relaxed) {
+        return Ok(cancelled);
+    }
     let flag = cancelled.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -359,14 +373,18 @@ fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), D
             show::err(&format!("\n{said}\n"));
         }
     })
-    .map_err(|error| internal("cannot listen for Ctrl-C", &error))
+    .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
+    Ok(cancelled)
 }
 
-fn stoppable(manner: &Manner) -> Result<(), Diagnostics> {
-    interrupting(
-        &manner.cancelled,
-        "stopping after this step; once more to stop at once",
-    )
+fn stoppable() -> Result<(), Diagnostics> {
+    interruptible("stopping after this step; once more to stop at once").map(drop)
+}
+
+/// The flag of this process that says it is to stop.
+fn cancelled() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(Arc::default).clone()
 }
 
 fn go(
@@ -378,11 +396,13 @@ fn go(
 ) -> Result<(), Diagnostics> {
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(manner.quiet || manner.json);
-    let _ = manner.page;
+    let speak = progress.speaker();
+    let told = |address: &Address| speak(&annotate::told(address, manner.json));
+    let people = annotate::people(run.experiment(), manner.page, &told)?;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
-        None,
+        people.as_deref(),
         &|event| progress.event(event),
         &manner.cancelled,
     );

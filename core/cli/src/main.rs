@@ -1,6 +1,7 @@
 //! The `orchestrator` binary: arguments, progress, exit codes; nothing else. The only place that prints, exits or reads the
 //! environment.
 
+mod annotate;
 mod args;
 mod catalogue;
 mod commands;

@@ -127,6 +127,12 @@ impl Progress {
         }
     }
 
+    /// Says something on standard error, whether progress is shown or not, without tearing it apart.
+    pub fn speaker(&self) -> impl Fn(&str) + Sync + use<> {
+        let bar = self.bar.clone();
+        move |text| bar.suspend(|| err(text))
+    }
+
     pub fn event(&self, event: Event) {
         match event {
             Event::Stage(stage) => {

@@ -227,6 +227,18 @@ impl Store {
         Ok(self.connection.last_insert_rowid() as u64)
     }
 
+    /// Keeps answers as [`Store::answer`] does, all of them or none.
+    ///
+    /// # Errors
+    /// If there is no such question or the store cannot be written; then none is kept.
+    pub fn answer_all(&self, answers: &[Answer<'_>]) -> Result<(), Error> {
+        let transaction = self.connection.unchecked_transaction()?;
+        for answer in answers {
+            tick::insert_answer(&transaction, answer)?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     /// The last completed checkpoint.
     ///
     /// # Errors
