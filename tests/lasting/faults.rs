@@ -150,7 +150,7 @@ fn ctrl_c_at_moments_drawn_by_chance_ends_with_how_to_go_on() {
     let place = Place::new();
     let mut chance = Chance(7);
     let mut interrupted = 0;
-    while interrupted < 6 {
+    while interrupted < 4 {
         let there = place.run("run-a").exists();
         let child = place.go_on("run-a").spawn().unwrap();
         std::thread::sleep(chance.delay(whole().1));

@@ -130,7 +130,7 @@ const WRITES: &[(&str, &str, &str, u64)] = &[
 #[test]
 fn a_run_killed_exactly_where_it_writes_comes_to_the_same_end() {
     let place = Place::new();
-    let rounds = (kills() / 40).max(1);
+    let rounds = (kills() / 100).max(1);
     for round in 0..rounds {
         let mut chance = Chance(100 + round as u64);
         let name = format!("run-{round}");
@@ -282,15 +282,5 @@ fn a_run_killed_between_its_last_checkpoint_and_the_removal_of_the_one_before_le
     };
     let output = place.go_on_with("run-a", trouble).output().unwrap();
     assert!(place.told("run-a").exists(), "{}", shown(&output));
-    place.ends_as_if_nothing_had_happened("run-a");
-}
-
-#[test]
-fn a_run_that_is_over_may_be_killed_and_resumed_too() {
-    let place = Place::new();
-    place.ends_as_if_nothing_had_happened("run-a");
-    let child = place.go_on("run-a").spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    kill(child);
     place.ends_as_if_nothing_had_happened("run-a");
 }

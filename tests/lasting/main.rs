@@ -20,8 +20,9 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 /// Everything that has a state: samplers asked again in the middle of epochs, augmented samples, filters that compare with
-/// what was there, accumulated gradients, stages, rounds of answers. With this seed the trained model is not the last one,
-/// so that the weights kept aside are needed.
+/// what was there, accumulated gradients, stages by epochs and by steps, pacing, rules that adapt, rounds of answers that begin
+/// with the untrained model, an audit. With this seed the trained model is not the last one, so that the weights kept aside are
+/// needed.
 const EXPERIMENT: &str = "name: lasting
 seed: 12
 data: { corpus: { format: builtin }, test: test, reading: entailment }
@@ -43,8 +44,17 @@ train:
   accumulate: 2
   checkpoint_every: 2
   losses: [{ mnrl: { weight: 0.6 } }, { contrastive: { weight: 0.3 } }, { cosine_similarity: { weight: 0.1 } }]
-  schedule: [{ epochs: 1, difficulty: easy }, { epochs: 1, difficulty: medium }, { epochs: 1, difficulty: hard }]
-active_learning: { rounds: 2, select: margin, budget: 10, annotator: oracle, hold_back: 0.3 }
+  ratio: { negatives_per_positive: \"2 * (1 + 0.2 * epoch)\" }
+  schedule:
+    - { epochs: 1, difficulty: easy }
+    - { steps: 13, difficulty: { easy: 0.3, hard: 0.7 }, losses: { mnrl: 1, contrastive: 0.5 }, learning_rate: 0.005 }
+    - { epochs: 1, pacing: { function: root, from: 0.4 }, sources: [hard_negative, random] }
+  adapt:
+    - { when: \"gain < 1\", band: { easier: 0.1, harder: 0.05 } }
+    - { when: \"epoch >= 1\", ratio: { times: 1.1, at_most: 4 } }
+    - { when: \"epochs_since_best >= 1\", setting: { of: contrastive, at: margin, plus: 0.05, at_most: 0.9 } }
+active_learning: { rounds: 2, select: margin, budget: 10, hold_back: 0.3, start: cold, annotator: { oracle: { error_rate: 0.1 } } }
+audit: { samples: 10, from: suspicious }
 ";
 
 /// A folder with the experiment, where runs are called by their names.
@@ -208,10 +218,11 @@ impl Ending {
             let rows = all(&format!("SELECT * FROM {table}"));
             (table, rows)
         });
-        Self {
-            files,
-            rows: rows.collect(),
-        }
+        let mut rows: BTreeMap<_, _> = rows.collect();
+        // Of events, what is decided: not that it was stopped and resumed.
+        let decided = "SELECT kind, detail FROM event WHERE kind NOT IN ('start', 'resume', 'interrupt', 'finish', 'fail')";
+        rows.insert("decisions".to_owned(), all(decided));
+        Self { files, rows }
     }
 
     fn must_be(&self, expected: &Self) {
@@ -247,14 +258,23 @@ fn whole() -> &'static (Ending, Duration) {
             ("augment | char_noise", 3),
             ("judge | revealed_positive", 2),
             ("train | epoch 1, easy", 5),
-            ("train | epoch 3, hard", 5),
+            ("train | epoch 2, 30 % easy + 70 % hard", 5),
             ("train | epoch 5, any", 5),
             ("annotate | round 2", 1),
-            ("evaluate | trained = epoch-4", 1),
+            ("audit | suspicious", 1),
+            ("evaluate | trained = epoch-3", 1),
         ] {
             let ticks = ending.rows["tick"].iter();
             let found = ticks.filter(|row| row.ends_with(what)).count();
             assert!(found >= least, "{what}: {found}");
+        }
+        for what in [
+            "negatives per positive",
+            "the band",
+            "margin of contrastive",
+        ] {
+            let mut decisions = ending.rows["decisions"].iter();
+            assert!(decisions.any(|row| row.contains(what)), "{what}");
         }
         (ending, took)
     })
