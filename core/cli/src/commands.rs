@@ -48,8 +48,9 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
         Command::Compare {
             runs,
             baseline,
+            stepwise,
             metrics,
-        } => compare::run(&runs, baseline.as_deref(), &metrics, json),
+        } => compare::run(&runs, baseline.as_deref(), stepwise, &metrics, json),
         Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
