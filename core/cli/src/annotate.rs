@@ -12,7 +12,7 @@ use orchestrator_engine::desk::People;
 use serde_json::json;
 
 use crate::args::{self, Annotate, AnswerFormat};
-use crate::commands::{interruptible, resume};
+use crate::commands::{Manner, interruptible, resume};
 use crate::show;
 
 type Told<'a> = &'a (dyn Fn(&Address) + Sync);
@@ -162,7 +162,7 @@ fn put(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
         .into()),
         // What waited for the answers has them now: the next round, or the report.
         Ended::Done if !asked.no_resume => {
-            resume(&asked.run, args::Page { no_page: false }, json, quiet)
+            resume(&asked.run, &Manner::going_on(json, quiet, cancelled))
         }
         Ended::Done | Ended::NothingOpen => {
             show::out(&if json {

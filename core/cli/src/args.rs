@@ -31,24 +31,41 @@ pub struct Page {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an experiment: make samples, train, evaluate, report.
+    /// Run an experiment: make samples, train, evaluate, report. With `sweep:`, all its runs, compared at the end.
     Run {
         /// The experiment file.
         experiment: PathBuf,
         #[command(flatten)]
         set: Set,
-        /// The folder of the run, which must not exist [default: runs/NAME-HASH].
+        /// The folder of the run, or of the sweep, which must not exist [default: runs/NAME-HASH].
         #[arg(long)]
         run_dir: Option<PathBuf>,
         #[command(flatten)]
-        page: Page,
-    },
-    /// Go on with a run that was interrupted.
-    Resume {
-        /// The folder of the run.
-        run: PathBuf,
+        sweeping: Sweeping,
         #[command(flatten)]
         page: Page,
+    },
+    /// Go on with a run, or a sweep, that was interrupted.
+    Resume {
+        /// The folder of the run, or of the sweep.
+        run: PathBuf,
+        #[command(flatten)]
+        sweeping: Sweeping,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Compare runs query by query: paired tests, intervals, what differs in their plans and samples.
+    #[command(after_help = COMPARING)]
+    Compare {
+        /// The folders of two runs or more, or of one sweep.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
+        #[arg(long, value_name = "NAME")]
+        baseline: Option<String>,
+        /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
+        #[arg(long = "metric", value_name = "METRIC")]
+        metrics: Vec<String>,
     },
     /// Check an experiment without running it, and print it with every default filled in.
     Check {
@@ -92,8 +109,25 @@ pub enum Command {
     },
 }
 
+const COMPARING: &str = "\
+Two-sided paired randomisation tests over queries (10,000 draws, or every assignment of signs where there are no more), \
+Holm's correction for all comparisons made, 95 % bootstrap intervals. Several seeds of a variant are averaged by query first.";
+
+#[derive(Debug, clap::Args)]
+pub struct Sweeping {
+    /// Of a sweep: how many runs go at once [default: as many as have four cores each, and memory].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// It is a run of a sweep, and listens to it on standard input.
+    #[arg(long, hide = true)]
+    pub in_sweep: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Set {
+    /// Lay another file over the experiment, key by key: its data, its encoder.
+    #[arg(long, value_name = "FILE")]
+    pub with: Vec<PathBuf>,
     /// Change a value of the experiment: --set train.batch=64, --set samples.propose.hard_negative.per_anchor=3.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,

@@ -5,6 +5,7 @@ mod annotate;
 mod args;
 mod catalogue;
 mod commands;
+mod compare;
 mod doctor;
 mod encode;
 mod isolation;
@@ -12,6 +13,8 @@ mod memory;
 mod model;
 mod plugin;
 mod show;
+mod sweep;
+mod variants;
 
 use std::process::ExitCode;
 

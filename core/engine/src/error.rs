@@ -38,6 +38,9 @@ pub enum Error {
     /// The run folder is there already.
     #[error("the run folder `{0}` exists")]
     RunExists(PathBuf),
+    /// The folder of the sweep is there already.
+    #[error("the sweep's folder `{0}` exists")]
+    SweepExists(PathBuf),
     /// Not a run folder.
     #[error("`{0}` is not the folder of a run: it has no {1}")]
     NotARun(PathBuf, &'static str),
@@ -118,6 +121,13 @@ impl Error {
                         path.display()
                     )
                 })
+                .into(),
+            Self::SweepExists(path) => new(Kind::Experiment)
+                .note("the same runs were begun there before; no folder is ever overwritten")
+                .help(format!(
+                    "go on with it: orchestrator resume {}; or choose another folder: --run-dir",
+                    path.display()
+                ))
                 .into(),
             Self::NotARun(..) => new(Kind::Experiment)
                 .help("give the folder that `orchestrator run` made")

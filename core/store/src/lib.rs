@@ -3,7 +3,9 @@
 //! in `schema.sql`, for people in docs/STORE.md.
 
 mod asking;
+mod comparing;
 mod error;
+mod monitoring;
 mod query;
 mod rows;
 mod tick;
@@ -16,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
+pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{
     CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
     SimilarityRow,
