@@ -4,8 +4,11 @@ use serde_json::{Map, Value};
 
 use super::Wrong;
 
+/// An object of a file with the line it begins at.
+pub(super) type Object = (usize, Map<String, Value>);
+
 /// The objects of a file that is one JSON array, each with its line.
-pub(super) fn objects(text: &str) -> Result<Vec<(usize, Map<String, Value>)>, Vec<Wrong>> {
+pub(super) fn objects(text: &str) -> Result<Vec<Object>, Vec<Wrong>> {
     let values: Vec<Value> = match serde_json::from_str(text) {
         Ok(Value::Array(values)) => values,
         Ok(_) => return Err(vec![(1, "the file is not one JSON array".to_owned())]),
