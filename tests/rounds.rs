@@ -220,7 +220,7 @@ fn endpoint() -> (String, Arc<AtomicUsize>) {
                     let asked: Value =
                         serde_json::from_str(request["messages"][1]["content"].as_str().unwrap())
                             .unwrap();
-                    let even = asked["claim"].as_str().unwrap().len() % 2 == 0;
+                    let even = asked["claim"].as_str().unwrap().len().is_multiple_of(2);
                     let says = if even { "SUPPORTS" } else { "UNRELATED" };
                     let answer = json!({ "choices": [{ "message": { "role": "assistant", "content": says } }] }).to_string();
                     let head = format!(

@@ -74,6 +74,11 @@ fn only_one_crate_knows_each_library() {
         ("libloading", &["orchestrator-plugin-host"]),
         // Endpoints that plugins ask, and hubs that models come from: each has its own rules for redirects and secrets.
         ("ureq", &["orchestrator-chat", "orchestrator-hub"]),
+        // The page that people answer on: the only thing that listens.
+        ("axum", &["orchestrator-annotate"]),
+        ("hyper", &["orchestrator-annotate"]),
+        ("tokio", &["orchestrator-annotate"]),
+        ("getrandom", &["orchestrator-annotate"]),
         ("saphyr", &["orchestrator-config"]),
         (
             "jsonschema",
@@ -143,6 +148,7 @@ fn dependencies_point_one_way() {
         "config",
         "reports",
         "engine",
+        "annotate",
         "cli",
     ];
     let all = dependencies();

@@ -1,7 +1,9 @@
 //! The report of a run: one HTML file that needs no network, drawn from the store alone. The only crate that knows
 //! templates. Numbers that people see are formatted here, once.
 
+mod charts;
 mod view;
+mod watched;
 
 use std::path::{Path, PathBuf};
 
@@ -71,6 +73,7 @@ pub fn render(store: &Store) -> Result<String, Error> {
     environment.add_filter("count", grouped);
     environment.add_template("style.css", include_str!("../assets/style.css"))?;
     environment.add_template("charts.j2", include_str!("../templates/charts.html.j2"))?;
+    environment.add_template("watched.j2", include_str!("../templates/watched.html.j2"))?;
     environment.add_template("report.html", include_str!("../templates/report.html.j2"))?;
     let view = view::build(store)?;
     Ok(environment

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::charts::{Lines, chart, histogram, mean};
+use crate::watched::{self, Mined, Monitoring, Picture, Warning};
 
 /// Everything the template shows.
 #[derive(Serialize)]
@@ -30,6 +32,10 @@ pub(crate) struct View {
     shortfalls: Vec<(String, i64)>,
     similarities: Vec<Overlap>,
     difficulties: Vec<EpochHistogram>,
+    warnings: Vec<Warning>,
+    monitoring: Option<Monitoring>,
+    mined: Vec<Mined>,
+    pictures: Vec<Picture>,
     losses: Vec<Lines>,
     rounds: Vec<Round>,
     examples: Vec<Examples>,
@@ -104,24 +110,6 @@ impl Interval {
 struct ModelResults {
     model: String,
     values: Vec<Option<f64>>,
-}
-
-/// Lines of a chart, in its coordinates (0..100 across, 0..100 down).
-#[derive(Serialize)]
-struct Lines {
-    title: String,
-    lines: Vec<Line>,
-    low: f64,
-    high: f64,
-    first: String,
-    last: String,
-}
-
-#[derive(Serialize)]
-struct Line {
-    name: String,
-    points: String,
-    last: f64,
 }
 
 #[derive(Serialize)]
@@ -266,6 +254,10 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
         funnel,
         similarities: similarities(store)?,
         difficulties: difficulties(store)?,
+        warnings: watched::warnings(store)?,
+        monitoring: watched::monitoring(store)?,
+        mined: watched::mined(store)?,
+        pictures: watched::pictures(store, &epochs)?,
         losses: losses(store)?,
         rounds,
         examples: examples(store)?,
@@ -401,65 +393,6 @@ fn headline(
     })
 }
 
-/// A chart of lines over shared axes. At most 200 points a line are drawn: means of equal stretches.
-fn chart(title: String, lines: Vec<(String, Vec<(f64, f64)>)>, unit: &str) -> Lines {
-    let all = || lines.iter().flat_map(|(_, points)| points);
-    let bound = |pick: fn(f64, f64) -> f64, of: fn(&(f64, f64)) -> f64, start: f64| {
-        all().map(of).fold(start, pick)
-    };
-    let (left, right) = (
-        bound(f64::min, |point| point.0, f64::INFINITY),
-        bound(f64::max, |point| point.0, f64::NEG_INFINITY),
-    );
-    let (mut low, mut high) = (
-        bound(f64::min, |point| point.1, f64::INFINITY),
-        bound(f64::max, |point| point.1, f64::NEG_INFINITY),
-    );
-    if !(low.is_finite() && high.is_finite()) {
-        (low, high) = (0.0, 1.0);
-    }
-    let slack = ((high - low) * 0.06).max(1e-6);
-    // What is never negative gets no axis below zero.
-    (low, high) = (
-        if low >= 0.0 {
-            (low - slack).max(0.0)
-        } else {
-            low - slack
-        },
-        high + slack,
-    );
-    let across = |x: f64| 100.0 * (x - left) / (right - left).max(1e-9);
-    let down = |y: f64| 100.0 * (high - y) / (high - low);
-    Lines {
-        title,
-        lines: lines
-            .iter()
-            .map(|(name, points)| {
-                let stretch = points.len().div_ceil(200).max(1);
-                let drawn: Vec<String> = points
-                    .chunks(stretch)
-                    .map(|chunk| {
-                        let n = chunk.len() as f64;
-                        let (x, y) = chunk
-                            .iter()
-                            .fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-                        format!("{:.2},{:.2}", across(x / n), down(y / n))
-                    })
-                    .collect();
-                Line {
-                    name: name.clone(),
-                    points: drawn.join(" "),
-                    last: points.last().map_or(0.0, |point| point.1),
-                }
-            })
-            .collect(),
-        low,
-        high,
-        first: format!("{unit} {left}"),
-        last: format!("{unit} {right}"),
-    }
-}
-
 /// How much less than asked a sampler found, by name.
 fn shortfalls(store: &Store) -> Result<Vec<(String, i64)>, Error> {
     let mut asked: BTreeMap<String, f64> = BTreeMap::new();
@@ -478,23 +411,6 @@ fn shortfalls(store: &Store) -> Result<Vec<(String, i64)>, Error> {
         .filter(|(_, short)| *short > 0.0)
         .map(|(source, short)| (source, short as i64))
         .collect())
-}
-
-/// Shares of the values by bin.
-fn histogram(values: &[f64], low: f64, high: f64, bins: usize) -> Vec<f64> {
-    let mut counts = vec![0usize; bins];
-    for value in values {
-        let place = ((value - low) / (high - low) * bins as f64).floor();
-        counts[(place.max(0.0) as usize).min(bins - 1)] += 1;
-    }
-    counts
-        .into_iter()
-        .map(|n| n as f64 / values.len().max(1) as f64)
-        .collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 fn similarities(store: &Store) -> Result<Vec<Overlap>, Error> {

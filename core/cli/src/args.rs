@@ -31,24 +31,44 @@ pub struct Page {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an experiment: make samples, train, evaluate, report.
+    /// Run an experiment: make samples, train, evaluate, report. With `sweep:`, all its runs, compared at the end.
     Run {
         /// The experiment file.
         experiment: PathBuf,
         #[command(flatten)]
         set: Set,
-        /// The folder of the run, which must not exist [default: runs/NAME-HASH].
+        /// The folder of the run, or of the sweep, which must not exist [default: runs/NAME-HASH].
         #[arg(long)]
         run_dir: Option<PathBuf>,
         #[command(flatten)]
-        page: Page,
-    },
-    /// Go on with a run that was interrupted.
-    Resume {
-        /// The folder of the run.
-        run: PathBuf,
+        sweeping: Sweeping,
         #[command(flatten)]
         page: Page,
+    },
+    /// Go on with a run, or a sweep, that was interrupted.
+    Resume {
+        /// The folder of the run, or of the sweep.
+        run: PathBuf,
+        #[command(flatten)]
+        sweeping: Sweeping,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Compare runs query by query: paired tests, intervals, what differs in their plans and samples.
+    #[command(after_help = COMPARING)]
+    Compare {
+        /// The folders of two runs or more, or of one sweep.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
+        #[arg(long, value_name = "NAME")]
+        baseline: Option<String>,
+        /// Compare each variant of a sweep with the one it extends: what a technique adds to those before it.
+        #[arg(long, conflicts_with = "baseline")]
+        stepwise: bool,
+        /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
+        #[arg(long = "metric", value_name = "METRIC")]
+        metrics: Vec<String>,
     },
     /// Check an experiment without running it, and print it with every default filled in.
     Check {
@@ -67,6 +87,9 @@ pub enum Command {
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
+    /// Answer the questions that a run asks: in the browser, or through files of other tools.
+    #[command(after_help = ANNOTATE)]
+    Annotate(Annotate),
     /// Plugins: what there is, what they can be told, which are trusted.
     Plugin {
         #[command(subcommand)]
@@ -89,12 +112,75 @@ pub enum Command {
     },
 }
 
+const COMPARING: &str = "\
+Two-sided paired randomisation tests over queries (10,000 draws, or every assignment of signs where there are no more), \
+Holm's correction for all comparisons made, 95 % bootstrap intervals. Several seeds of a variant are averaged by query first.";
+
+#[derive(Debug, clap::Args)]
+pub struct Sweeping {
+    /// Of a sweep: how many runs go at once [default: as many as have four cores each, and memory].
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// It is a run of a sweep, and listens to it on standard input.
+    #[arg(long, hide = true)]
+    pub in_sweep: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub struct Set {
+    /// Lay another file over the experiment, key by key: its data, its encoder.
+    #[arg(long, value_name = "FILE")]
+    pub with: Vec<PathBuf>,
     /// Change a value of the experiment: --set train.batch=64, --set samples.propose.hard_negative.per_anchor=3.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
 }
+
+#[derive(Debug, clap::Args)]
+pub struct Annotate {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// Your name: the page suggests it; answers that are read from a file without names are kept under it.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The port to listen at; 0 is any that is free.
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["export", "import"])]
+    pub port: u16,
+    /// The address to listen at. Any but a loopback address lets other machines in, unencrypted, if they know the token.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", conflicts_with_all = ["export", "import"])]
+    pub bind: std::net::IpAddr,
+    /// Write the open questions to a file instead; `-` is standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "import")]
+    pub export: Option<PathBuf>,
+    /// Read answers from a file instead: all of them, or none if one is wrong.
+    #[arg(long, value_name = "FILE")]
+    pub import: Option<PathBuf>,
+    /// When everything is answered, stop instead of going on with the run.
+    #[arg(long, conflicts_with_all = ["export", "import"])]
+    pub no_resume: bool,
+    /// What the file is [default: jsonl or csv, by its name].
+    #[arg(long)]
+    pub format: Option<AnswerFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum AnswerFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values, for spreadsheets.
+    Csv,
+    /// Label Studio's JSON; the labelling configuration is written beside it.
+    LabelStudio,
+    /// Argilla 2's JSON, as `dataset.records.to_json` writes it.
+    Argilla,
+}
+
+const ANNOTATE: &str = "\
+The address holds a secret: who has it can answer. Every answer is in the run's store before the page goes on, so Ctrl-C, a crash \
+or another day lose nothing: the same command goes on. When everything is answered, the run goes on. Keys: 1 supports, 2 partly, 3 contradicts, 4 unrelated, u undo, s skip, \
+f flag, c comment, m what the models think.
+
+Over SSH: ssh -L 8080:localhost:8080 MACHINE orchestrator annotate RUN --port 8080";
 
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {

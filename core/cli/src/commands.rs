@@ -2,20 +2,24 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
+use orchestrator_annotate::Address;
 use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
+use orchestrator_engine::sweeping::Sweep;
 use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
-use crate::args::{Args, Command, ModelCommand, Page};
-use crate::{doctor, encode, isolation, memory, model, plugin, show};
+use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping};
+use crate::{
+    annotate, compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants,
+};
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
     let Args {
@@ -28,10 +32,26 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             experiment,
             set,
             run_dir,
+            sweeping,
             page,
-        } => begin(&experiment, &set.set, run_dir, page, json, quiet),
-        Command::Resume { run, page } => resume(&run, page, json, quiet),
-        Command::Check { experiment, set } => check(&experiment, &set.set, json),
+        } => begin(
+            &experiment,
+            &set,
+            run_dir,
+            &Manner::new(&sweeping, page, json, quiet),
+        ),
+        Command::Resume {
+            run,
+            sweeping,
+            page,
+        } => resume(&run, &Manner::new(&sweeping, page, json, quiet)),
+        Command::Compare {
+            runs,
+            baseline,
+            stepwise,
+            metrics,
+        } => compare::run(&runs, baseline.as_deref(), stepwise, &metrics, json),
+        Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
             let path = report(&run, output.as_deref())?;
@@ -42,6 +62,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             }
             Ok(())
         }
+        Command::Annotate(asked) => annotate::run(&asked, &Manner::alone(json, quiet)),
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
             ModelCommand::Encode(asked) => encode::run(&asked, json),
@@ -62,6 +83,46 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
                 &mut std::io::stdout(),
             );
             Ok(())
+        }
+    }
+}
+
+/// How a run, or a sweep of runs, goes about it.
+pub struct Manner {
+    pub json: bool,
+    pub quiet: bool,
+    /// Runs at once, if the user says.
+    pub jobs: Option<usize>,
+    /// What is done where people are asked.
+    page: Page,
+    /// Set when it is to stop after its step.
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Manner {
+    /// Of a run that is no sweep's, and serves the page where people are asked.
+    fn alone(json: bool, quiet: bool) -> Self {
+        Self {
+            json,
+            quiet,
+            jobs: None,
+            page: Page { no_page: false },
+            cancelled: cancelled(),
+        }
+    }
+
+    fn new(sweeping: &Sweeping, page: Page, json: bool, quiet: bool) -> Self {
+        let cancelled = cancelled();
+        // From the beginning: a run of a sweep that is no more must not begin anything.
+        if sweeping.in_sweep {
+            sweep::listen(&cancelled);
+        }
+        Self {
+            json,
+            quiet,
+            jobs: sweeping.jobs.map(usize::from),
+            page,
+            cancelled,
         }
     }
 }
@@ -127,7 +188,7 @@ impl Drop for Scratch {
     }
 }
 
-fn lock_beside(experiment: &Path) -> PathBuf {
+pub fn lock_beside(experiment: &Path) -> PathBuf {
     let lock = experiment.with_file_name("plugins.lock");
     std::path::absolute(&lock).unwrap_or(lock)
 }
@@ -136,17 +197,16 @@ fn lock_beside(experiment: &Path) -> PathBuf {
 /// says where to find.
 ///
 /// What is not found is told after what is wrong with the file itself.
-fn load(
-    experiment: &Path,
-    set: &[String],
-) -> Result<(Source, Result<(), Diagnostics>), Diagnostics> {
-    let mut source = Source::load(experiment, set, &|name| std::env::var(name).ok())?;
+fn load(experiment: &Path, set: &Set) -> Result<(Source, Result<(), Diagnostics>), Diagnostics> {
+    let mut source = Source::load(experiment, &set.with, &set.set, &|name| {
+        std::env::var(name).ok()
+    })?;
     let found = source.find_models(&model::find_beside);
     Ok((source, found))
 }
 
 /// What is wrong with something the experiment names, or with a plugin's settings, is shown at its line.
-fn placed(
+pub fn placed(
     error: Error,
     source: &Source,
     experiment: &orchestrator_config::Experiment,
@@ -178,7 +238,7 @@ fn placed(
 }
 
 /// Makes each plugin once: every setting that one refuses is told at its line, before anything is written.
-fn try_settings(
+pub fn try_settings(
     source: &Source,
     experiment: &orchestrator_config::Experiment,
     host: &Host,
@@ -193,22 +253,24 @@ fn try_settings(
 
 fn begin(
     path: &Path,
-    set: &[String],
+    set: &Set,
     run_dir: Option<PathBuf>,
-    page: Page,
-    json: bool,
-    quiet: bool,
+    manner: &Manner,
 ) -> Result<(), Diagnostics> {
     let began = Instant::now();
     // Before anything is loaded: what is loaded is part of what a run takes.
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
+    if let Some(asked) = source.sweep()? {
+        return sweep::begin(&source, asked, run_dir, manner);
+    }
+    only_of_sweeps(manner, "the experiment has no `sweep:`")?;
     let lock = lock_beside(path);
     // Compiled with copies in a scratch folder first: a run folder is made only for an experiment that can run.
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock.clone(), scratch.0.clone())?,
-        json,
+        manner.json,
     )?;
     let infos: Vec<&PluginInfo> = host.plugins().collect();
     let experiment = source.experiment(&infos, host.looked_in())?;
@@ -223,7 +285,7 @@ fn begin(
     let origin = Origin::of(&experiment, file, lock.clone());
     let yaml = source.to_yaml(&experiment.files);
     // From here on there is something to go on with.
-    let cancelled = stoppable()?;
+    stoppable()?;
     let run =
         Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
     let in_plan = host.under_development().to_vec();
@@ -246,19 +308,13 @@ fn begin(
     }
     // The run has copies of its own.
     drop(scratch);
-    go(
-        run,
-        &host,
-        began,
-        page,
-        (json, quiet),
-        &cancelled,
-        |error| placed(error, &source, &experiment),
-    )
+    go(run, &host, began, manner, |error| {
+        placed(error, &source, &experiment)
+    })
 }
 
 /// Whether a run fits into memory, where both are known.
-fn fits(
+pub fn fits(
     estimate: Result<Option<Estimate<'_>>, Error>,
     available: Option<u64>,
 ) -> Result<(), Error> {
@@ -268,35 +324,47 @@ fn fits(
     }
 }
 
-fn resume(folder: &Path, page: Page, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+/// Only of a sweep can several runs go at once.
+fn only_of_sweeps(manner: &Manner, why: &str) -> Result<(), Diagnostics> {
+    if manner.jobs.is_none() {
+        return Ok(());
+    }
+    Err(
+        Diagnostic::new(Kind::Experiment, format!("--jobs is for sweeps, and {why}"))
+            .help("RAYON_NUM_THREADS says how many threads a run uses")
+            .into(),
+    )
+}
+
+pub fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     let began = Instant::now();
+    if Sweep::is_in(folder) {
+        return sweep::resume(folder, manner);
+    }
+    only_of_sweeps(manner, "this is the folder of a run")?;
     let available = memory::available()?;
     // Before plugins are copied into it.
     let lock = Lock::take(folder).map_err(Error::into_diagnostics)?;
-    let cancelled = stoppable()?;
+    stoppable()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
-        json,
+        manner.json,
     )?;
     let run = Run::open(folder, lock, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
-    let options = (json, quiet);
-    go(
-        run,
-        &host,
-        began,
-        page,
-        options,
-        &cancelled,
-        Error::into_diagnostics,
-    )
+    go(run, &host, began, manner, Error::into_diagnostics)
 }
 
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
 /// consistent at any moment, and so is a cache. `said` is shown at the first.
 pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
-    let cancelled = Arc::new(AtomicBool::new(false));
+    static LISTENS: AtomicBool = AtomicBool::new(false);
+    let cancelled = cancelled();
+    // Once a process: after its questions are answered, `annotate` goes on with the run.
+    if LISTENS.swap(true, Ordering::Relaxed) {
+        return Ok(cancelled);
+    }
     let flag = cancelled.clone();
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -310,33 +378,39 @@ pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics>
     Ok(cancelled)
 }
 
-fn stoppable() -> Result<Arc<AtomicBool>, Diagnostics> {
-    interruptible("stopping after this step; once more to stop at once")
+fn stoppable() -> Result<(), Diagnostics> {
+    interruptible("stopping after this step; once more to stop at once").map(drop)
+}
+
+/// The flag of this process that says it is to stop.
+fn cancelled() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(Arc::default).clone()
 }
 
 fn go(
     run: Run,
     host: &Host,
     began: Instant,
-    page: Page,
-    (json, quiet): (bool, bool),
-    cancelled: &AtomicBool,
+    manner: &Manner,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
-    let progress = show::Progress::new(quiet || json);
-    let _ = page;
+    let progress = show::Progress::new(manner.quiet || manner.json);
+    let speak = progress.speaker();
+    let told = |address: &Address| speak(&annotate::told(address, manner.json));
+    let people = annotate::people(run.experiment(), manner.page, &told)?;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
-        None,
+        people.as_deref(),
         &|event| progress.event(event),
-        cancelled,
+        &manner.cancelled,
     );
     progress.finish();
     let outcome = result.map_err(explain)?;
     report(&outcome.folder, None)?;
-    show::outcome(&outcome, began.elapsed().as_secs_f64(), json);
+    show::outcome(&outcome, began.elapsed().as_secs_f64(), manner.json);
     Ok(())
 }
 
@@ -368,9 +442,12 @@ pub fn answers_folder() -> Option<PathBuf> {
     Some(cache.join("orchestrator").join("answers"))
 }
 
-fn check(path: &Path, set: &[String], json: bool) -> Result<(), Diagnostics> {
+fn check(path: &Path, set: &Set, json: bool) -> Result<(), Diagnostics> {
     let available = memory::available()?;
     let (source, found) = load(path, set)?;
+    if let Some(asked) = source.sweep()? {
+        return variants::check(&source, asked, json);
+    }
     let scratch = Scratch::new();
     let host = load_host(
         &search_path(&source.plugins(), lock_beside(path), scratch.0.clone())?,

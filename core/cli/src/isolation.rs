@@ -36,7 +36,7 @@ pub fn child_command() -> Result<ChildCommand, Diagnostics> {
 }
 
 /// This executable as it was started, even if another has taken its place since.
-fn executable() -> Result<PathBuf, Diagnostics> {
+pub fn executable() -> Result<PathBuf, Diagnostics> {
     let itself = PathBuf::from("/proc/self/exe");
     if cfg!(target_os = "linux") && itself.exists() {
         return Ok(itself);

@@ -1,9 +1,11 @@
 //! The `orchestrator` binary: arguments, progress, exit codes; nothing else. The only place that prints, exits or reads the
 //! environment.
 
+mod annotate;
 mod args;
 mod catalogue;
 mod commands;
+mod compare;
 mod doctor;
 mod encode;
 mod isolation;
@@ -11,6 +13,8 @@ mod memory;
 mod model;
 mod plugin;
 mod show;
+mod sweep;
+mod variants;
 
 use std::process::ExitCode;
 

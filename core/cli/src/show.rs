@@ -104,9 +104,10 @@ pub fn under_development(library: &Path, sha256: &str, lock: &Path, json: bool) 
     ));
 }
 
-/// Progress on standard error: stage, rate, time left. Silent when that is not a terminal.
+/// Progress on standard error: stage, rate, time left. Silent when that is not a terminal, but for warnings.
 pub struct Progress {
     bar: ProgressBar,
+    quiet: bool,
     totals: RefCell<u64>,
 }
 
@@ -121,8 +122,15 @@ impl Progress {
         bar.set_style(style("{spinner} {msg}"));
         Self {
             bar,
+            quiet,
             totals: RefCell::new(0),
         }
+    }
+
+    /// Says something on standard error, whether progress is shown or not, without tearing it apart.
+    pub fn speaker(&self) -> impl Fn(&str) + Sync + use<> {
+        let bar = self.bar.clone();
+        move |text| bar.suspend(|| err(text))
     }
 
     pub fn event(&self, event: Event) {
@@ -145,6 +153,11 @@ impl Progress {
                     ));
                 }
                 self.bar.set_position(done);
+            }
+            Event::Note(note) if self.bar.is_hidden() => {
+                if !self.quiet && note.starts_with("warning: ") {
+                    err(&format!("{note}\n"));
+                }
             }
             Event::Note(note) => self.bar.println(note),
         }

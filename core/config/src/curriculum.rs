@@ -211,7 +211,7 @@ pub const IN_RULES: [&str; 18] = [
     "monitor.difficulty",
     "monitor.false_negatives",
     "monitor.too_easy",
-    "monitor.isotropy",
+    "monitor.random_similarity",
 ];
 
 /// A rule that changes training after an epoch.

@@ -10,12 +10,14 @@ mod expression;
 mod isolation;
 mod node;
 mod outside;
+mod overrides;
 mod read;
 mod reader;
 mod schedule;
 mod schema;
 mod source;
 mod steps;
+mod sweep;
 mod train;
 
 pub use asking::{
@@ -33,3 +35,4 @@ pub use expression::Expression;
 pub use schedule::with_number;
 pub use schema::schema;
 pub use source::Source;
+pub use sweep::{Sweep, Variant};

@@ -122,6 +122,15 @@ impl Node {
         }
     }
 
+    /// Takes out what is under a key.
+    pub fn take(&mut self, key: &str) -> Option<Self> {
+        let Data::Map(entries) = &mut self.data else {
+            return None;
+        };
+        let place = entries.iter().position(|entry| entry.key == key)?;
+        Some(entries.remove(place).value)
+    }
+
     /// The node under these keys, one in the other.
     pub fn under(&self, keys: &[&str]) -> Option<&Self> {
         keys.iter().try_fold(self, |node, key| node.get(key))

@@ -57,7 +57,7 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 14] = [
     "name",
     "seed",
     "plugins",
@@ -71,6 +71,8 @@ const TOP: [&str; 13] = [
     "active_learning",
     "audit",
     "evaluate",
+    // Taken out before anything is understood; here so that it is suggested.
+    "sweep",
 ];
 
 impl Reader<'_> {

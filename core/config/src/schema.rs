@@ -75,8 +75,31 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "metrics": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^(ndcg|recall|mrr|map)(@[0-9]+)?$" } },
                 "bm25": group(json!({ "k1": { "type": "number", "minimum": 0 }, "b": { "type": "number", "minimum": 0, "maximum": 1 } })),
             })),
+            "sweep": sweep(),
         },
     })
+}
+
+fn sweep() -> Value {
+    let name = "^[\\p{L}\\p{N}_-][\\p{L}\\p{N}_.-]*$";
+    let variant = json!({
+        "type": ["object", "null"],
+        "properties": { "extends": { "type": "string", "description": "A variant whose changes come before these." } },
+        "description": "Changes by path, as of --set; `samples.propose+` adds to a list.",
+    });
+    let values = json!({ "type": "array", "minItems": 1 });
+    described(
+        &group(json!({
+            "seeds": { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 }, "description": "Each variant is run with each; the experiment's alone if not given." },
+            "variants": {
+                "type": "object", "minProperties": 1, "propertyNames": { "pattern": name },
+                "additionalProperties": { "anyOf": [ variant, { "enum": [false, "off"] } ] },
+                "description": "By name.",
+            },
+            "matrix": { "type": "object", "minProperties": 1, "additionalProperties": values, "description": "Values by path: a variant for each combination, of each of `variants` if there are some." },
+        })),
+        "Runs that differ by some changes and by seeds, and are compared at the end.",
+    )
 }
 
 fn train(losses: Value, text: &Value, positive: &Value) -> Value {

@@ -8,28 +8,35 @@ use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind, Location};
 use orchestrator_plugin_host::PluginInfo;
 
 use crate::experiment::Experiment;
-use crate::node::{Data, Entry, Node, Place, Text};
+use crate::node::{Data, Node, Text};
+use crate::overrides::{OVERRIDE, set};
 use crate::read;
 
 /// An experiment file with everything it extends and what the command line changes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Source {
-    root: Node,
-    path: PathBuf,
+    pub(crate) root: Node,
+    pub(crate) path: PathBuf,
+    /// `sweep:`, which is about the experiment and no part of it.
+    pub(crate) sweep: Option<Node>,
 }
 
 impl Source {
-    /// Reads `path` and what it extends, lays `overrides` (`train.batch=64`) over it, and puts variables (`${NAME}`,
+    /// Reads `path` and what it extends, lays the files `with` over it and then `overrides` (`train.batch=64`), and puts variables (`${NAME}`,
     /// `${NAME:-default}`) in.
     ///
     /// # Errors
     /// All that keeps it from being one tree of YAML.
     pub fn load(
         path: &Path,
+        with: &[PathBuf],
         overrides: &[String],
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Diagnostics> {
         let mut root = read_extended(path, &mut Vec::new())?;
+        for over in with {
+            root.overlay(read_extended(over, &mut Vec::new())?);
+        }
         let mut errors = Vec::new();
         for given in overrides {
             if let Err(diagnostic) = set(&mut root, given) {
@@ -42,9 +49,12 @@ impl Source {
             }
         });
         Diagnostics::fail_if_any(errors)?;
+        let sweep = root.take("sweep");
         Ok(Self {
             root,
             path: path.to_owned(),
+            // `--set sweep=` leaves it out.
+            sweep: sweep.filter(|node| !matches!(node.data, Data::Null)),
         })
     }
 
@@ -52,6 +62,15 @@ impl Source {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The experiment's name, if it is a text.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.root.get("name")?.data {
+            Data::Text(name) => Some(name),
+            _ => None,
+        }
     }
 
     /// The libraries of `plugins:`, relative to the file that says so. What is no path there is told by
@@ -202,8 +221,6 @@ pub(crate) fn relative(node: &Node) -> Option<PathBuf> {
     Some(std::path::absolute(&joined).unwrap_or(joined))
 }
 
-const OVERRIDE: &str = "--set";
-
 fn is_override(path: &Path) -> bool {
     path == Path::new(OVERRIDE)
 }
@@ -289,106 +306,6 @@ fn nearest_file(path: &Path) -> Option<PathBuf> {
         names.iter().map(String::as_str),
     )?;
     Some(folder.join(near))
-}
-
-/// Lays `a.b=value` over the tree. A list item is named by its number, or by its plugin.
-fn set(root: &mut Node, given: &str) -> Result<(), Diagnostic> {
-    let text = Rc::new(Text {
-        path: OVERRIDE.into(),
-        content: given.to_owned(),
-    });
-    let place = Place {
-        text: text.clone(),
-        line: 1,
-        column: 1,
-        width: given.chars().count().max(1),
-    };
-    let wrong = |message: String| {
-        Diagnostic::new(Kind::Experiment, message)
-            .at(place.location())
-            .help("for example --set train.batch=64, --set samples.propose.random.per_anchor=3")
-    };
-    let Some((path, value)) = given.split_once('=') else {
-        return Err(wrong(format!("`{given}` has no `=`")));
-    };
-    // Parsed as YAML, at the column where it stands.
-    let padded = Rc::new(Text {
-        path: OVERRIDE.into(),
-        content: value.to_owned(),
-    });
-    let mut value = Node::parse(padded)?;
-    if text.content.ends_with('=') {
-        value.data = Data::Null;
-    }
-    place_all(&mut value, &place);
-    let mut node = root;
-    for part in path.split('.') {
-        if part.is_empty() {
-            return Err(wrong(format!("`{path}` has an empty part")));
-        }
-        if matches!(node.data, Data::Null) {
-            node.data = Data::Map(Vec::new());
-        }
-        let kind = node.kind();
-        node = match &mut node.data {
-            Data::Map(entries) => {
-                let found = match entries.iter().position(|entry| entry.key == part) {
-                    Some(found) => found,
-                    None => {
-                        entries.push(Entry {
-                            key: part.to_owned(),
-                            place: place.clone(),
-                            value: Node {
-                                data: Data::Null,
-                                place: place.clone(),
-                            },
-                        });
-                        entries.len() - 1
-                    }
-                };
-                &mut entries[found].value
-            }
-            Data::List(items) => {
-                let n = items.len();
-                let found = match part.parse::<usize>() {
-                    Ok(number) => Some(number).filter(|number| *number < n),
-                    Err(_) => items.iter().position(|item| item.get(part).is_some()),
-                };
-                let Some(found) = found else {
-                    return Err(wrong(format!("the list before `{part}` has no such item")));
-                };
-                let item = &mut items[found];
-                // `hard_negative` names the item and goes on inside it.
-                if item.get(part).is_some() {
-                    item.get_mut(part)
-                        .ok_or_else(|| wrong(format!("no `{part}`")))?
-                } else {
-                    item
-                }
-            }
-            _ => {
-                return Err(wrong(format!(
-                    "what is before `{part}` is {kind}, not a group of keys"
-                )));
-            }
-        };
-    }
-    *node = value;
-    Ok(())
-}
-
-fn place_all(node: &mut Node, place: &Place) {
-    node.place = place.clone();
-    match &mut node.data {
-        Data::List(items) => items.iter_mut().for_each(|item| place_all(item, place)),
-        Data::Map(entries) => {
-            for entry in entries {
-                entry.place = place.clone();
-                place_all(&mut entry.value, place);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// Puts `${NAME}` and `${NAME:-default}` in.

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 
 use orchestrator_data::Label;
 use orchestrator_store::{AnswerRow, QuestionView};
+use serde::Serialize;
 
 use crate::error::Error;
 
@@ -114,7 +115,7 @@ pub enum Fate {
 }
 
 /// How far a set of questions is, as one person sees it. Counts of questions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// In the set.
     pub questions: usize,
@@ -185,6 +186,15 @@ impl Item<'_> {
             settled: false,
         }
     }
+}
+
+/// The questions that were asked last, all in one tick: a round's, or the audit's. Those before had their end before a run
+/// went on to ask these, and whoever took part then need not be here now.
+#[must_use]
+pub fn asked_last(mut questions: Vec<QuestionView>) -> Vec<QuestionView> {
+    let last = questions.iter().map(|question| question.tick).max();
+    questions.retain(|question| Some(question.tick) == last);
+    questions
 }
 
 /// Questions with what was said to them.

@@ -22,6 +22,7 @@ use crate::instances;
 use crate::lent::{Fixed, Lent};
 use crate::making::{self, Told};
 use crate::mining::Occasion;
+use crate::monitor::Seen;
 use crate::plan::{self, Plan};
 use crate::progress::{Event, Observer};
 use crate::retrieval::{DenseIndex, Embedded, Texts};
@@ -50,6 +51,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) texts: Arc<Texts>,
     /// What a version of the model made of them: of the current one, and of the untrained.
     pub(crate) embedded: Mutex<[Option<Version>; 2]>,
+    /// What the weights as they are have embedded, by the course of the run.
+    pub(crate) seen: Seen,
     pub(crate) next: u32,
     pub(crate) last: Option<u32>,
     /// The tick whose checkpoint was loaded.
@@ -162,6 +165,9 @@ impl Driver<'_> {
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
+        if self.experiment.audit.is_some() {
+            self.tick_audited()?;
+        }
         Ok((steps, chosen))
     }
 
@@ -434,6 +440,13 @@ impl Driver<'_> {
         let embedded = self.embedded(1, 0, encoder)?;
         let texts = self.texts.clone();
         Ok(DenseIndex::new(encoder, texts, embedded))
+    }
+
+    /// How many texts a version of the model has encoded so far: for people, since a run that goes on encodes some again.
+    pub(crate) fn encoded(&self, version: u64) -> usize {
+        let kept = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().flatten().find(|(of, _)| *of == version);
+        found.map_or(0, |(_, embedded)| embedded.encoded())
     }
 
     fn embedded(

@@ -170,7 +170,7 @@ impl Driver<'_> {
                     first_tick,
                     first_step,
                 };
-                if self.tick_epoch(model, standing, &ended)? {
+                if self.tick_epoch(model, &pool, standing, &ended)? {
                     break 'stages;
                 }
             }

@@ -38,6 +38,9 @@ pub enum Error {
     /// The run folder is there already.
     #[error("the run folder `{0}` exists")]
     RunExists(PathBuf),
+    /// The folder of the sweep is there already.
+    #[error("the sweep's folder `{0}` exists")]
+    SweepExists(PathBuf),
     /// Another process works on it.
     #[error("another process is working on the run `{0}`")]
     Locked(PathBuf),
@@ -121,6 +124,13 @@ impl Error {
                         path.display()
                     )
                 })
+                .into(),
+            Self::SweepExists(path) => new(Kind::Experiment)
+                .note("the same runs were begun there before; no folder is ever overwritten")
+                .help(format!(
+                    "go on with it: orchestrator resume {}; or choose another folder: --run-dir",
+                    path.display()
+                ))
                 .into(),
             Self::Locked(folder) => new(Kind::Experiment)
                 .note(

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use crate::driver::{Driver, Standing, file_error};
 use crate::epochs::Ended;
 use crate::error::Error;
+use crate::monitor::Monitored;
+use crate::pool::Pool;
 use crate::progress::Event;
 use crate::retrieval::{DEPTH, Ranking, best, score_ranking};
 use crate::training::Model;
@@ -23,6 +25,7 @@ pub(crate) struct Beside {
     /// Kind and detail.
     pub events: Vec<(&'static str, String)>,
     pub metrics: Vec<(String, f64)>,
+    pub monitored: Monitored,
 }
 
 impl Driver<'_> {
@@ -72,6 +75,7 @@ impl Driver<'_> {
             for (name, value) in &beside.metrics {
                 tick.add_metric(None, name, *value)?;
             }
+            beside.monitored.write(tick, name)?;
             for (model, scored) in models {
                 for (anchor, one) in scored {
                     for (metric, value) in metrics.iter().zip(&one.values) {
@@ -103,6 +107,7 @@ impl Driver<'_> {
     /// BM25 and the untrained model.
     pub(crate) fn tick_baselines(&mut self, model: &Model) -> Result<(), Error> {
         self.stage("baselines");
+        self.seen.see_index();
         let Some(number) = self.begin()? else {
             return Ok(());
         };
@@ -146,6 +151,7 @@ impl Driver<'_> {
     pub(crate) fn tick_epoch(
         &mut self,
         model: &Model,
+        pool: &Pool,
         standing: &mut Standing,
         ended: &Ended<'_>,
     ) -> Result<bool, Error> {
@@ -153,8 +159,9 @@ impl Driver<'_> {
         let metric = self.experiment.evaluate.metrics[0].to_string();
         let key = format!("{name}/{}/{metric}", Split::Validation.name());
         let tick = self.next;
+        self.seen.at(standing.steps);
         let number = self.begin()?;
-        let (value, scored) = match number {
+        let (value, scored, monitored) = match number {
             Some(_) => {
                 let index = self.index(model)?;
                 let scored = self.evaluate(&[Split::Validation], &|anchors| {
@@ -162,10 +169,15 @@ impl Driver<'_> {
                 });
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
-                (value, scored)
+                let monitored = self.monitor(&index, pool, standing.epochs)?;
+                (value, scored, monitored)
             }
-            None => (self.store.metric(tick, &key)?, Vec::new()),
+            None => {
+                let value = self.store.metric(tick, &key)?;
+                (value, Vec::new(), Monitored::default())
+            }
         };
+        self.see_monitored(pool);
         let best_before = standing.best.as_ref().map(|(best, _)| *best);
         let is_better = better(value, standing);
         if is_better {
@@ -187,7 +199,10 @@ impl Driver<'_> {
         }
         let ratio = self.ratio_asked(standing, ended);
         let seen = match number {
-            Some(_) => self.seen_now(standing, ended, value, best_before, ratio, &|_| None)?,
+            Some(_) => {
+                let found = |name: &str| monitored.value(name);
+                self.seen_now(standing, ended, value, best_before, ratio, &found)?
+            }
             None => self.seen_before(tick)?,
         };
         let decided = self.decide(standing, ended, &seen, ratio);
@@ -207,6 +222,7 @@ impl Driver<'_> {
                     .into_iter()
                     .map(|(name, value)| (format!("adapt/{name}"), value))
                     .collect(),
+                monitored,
             };
             self.write_evaluation(number, &name, &[(name.as_str(), scored)], &beside)?;
         }
@@ -245,18 +261,17 @@ impl Driver<'_> {
         let splits = [Split::Validation, Split::Test];
         let scored = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
         self.note_scores(&format!("trained ({chosen})"), &scored);
+        let enough = standing.enough.iter();
+        let beside = Beside {
+            events: enough.map(|why| ("rounds_ended", why.clone())).collect(),
+            monitored: self.monitor_end()?,
+            ..Beside::default()
+        };
         self.write_evaluation(
             number,
             &format!("trained = {chosen}"),
             &[("trained", scored)],
-            &Beside {
-                events: standing
-                    .enough
-                    .iter()
-                    .map(|why| ("rounds_ended", why.clone()))
-                    .collect(),
-                ..Beside::default()
-            },
+            &beside,
         )?;
         Ok(chosen)
     }

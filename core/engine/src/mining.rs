@@ -11,7 +11,8 @@ use orchestrator_store::{Role, SampleView};
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::lent::Models;
-use crate::making::{self, Knowledge, Scale};
+use crate::making::{self, Knowledge};
+use crate::monitor::{self, Monitored, Scored, Turnover};
 use crate::pool::Pool;
 use crate::progress::Event;
 use crate::retrieval::DenseIndex;
@@ -38,6 +39,18 @@ impl Occasion<'_> {
             Self::Refresh { steps, .. } => format!("step-{steps}"),
         }
     }
+}
+
+/// What the scoring tick is told of the mining before it.
+struct Course<'o> {
+    /// Names the version of the model.
+    name: &'o str,
+    /// Which samplers were asked again, if any.
+    again: Option<Turnover<'o>>,
+    /// The weights had embedded documents and anchors before it.
+    index_is_there: bool,
+    /// Texts the weights had encoded before it.
+    encoded_before: usize,
 }
 
 /// What a call is lent of what changes: the model, what is known, what is in the pool.
@@ -81,6 +94,8 @@ impl Driver<'_> {
         } + experiment.samples.filter.len()
             + usize::from(matches!(occasion, Occasion::Round { .. }))
             + 1;
+        let index_is_there = self.seen.at(standing.steps);
+        let encoded_before = self.encoded(model.version);
         // Where all of it is in the store, nobody asks the model.
         let index = if self.holds(ticks) {
             None
@@ -128,8 +143,32 @@ impl Driver<'_> {
         if let Occasion::Round { number, first } = occasion {
             self.drop_revealed(number, first)?;
         }
-        let last = self.score(model, &occasion.name(), &relevant)?;
+        let samplers: Vec<&str> = experiment
+            .samples
+            .propose
+            .iter()
+            .enumerate()
+            .filter(|(place, propose)| match occasion {
+                Occasion::Initial => false,
+                Occasion::Round { .. } => propose.refresh.is_some(),
+                Occasion::Refresh { due, .. } => due.contains(place),
+            })
+            .map(|(_, propose)| propose.step.name.as_str())
+            .collect();
+        let course = Course {
+            name: &occasion.name(),
+            again: (!samplers.is_empty()).then_some(Turnover {
+                samplers: &samplers,
+                first,
+            }),
+            index_is_there,
+            encoded_before,
+        };
+        let last = self.score(model, &course, &relevant)?;
         let mut pool = Pool::load(&self.store, last, self.data, &model.encoder, relevant)?;
+        self.seen.see_index();
+        self.seen
+            .see(&self.texts, pool.texts.iter().map(|text| &text.tokens));
         if let Some(teacher) = &experiment.train.teacher {
             pool.teach(&models, teacher, self.data)?;
         }
@@ -362,10 +401,10 @@ impl Driver<'_> {
     }
 
     /// Similarity of every kept sample by the current model, difficulty and band of every negative.
-    pub(crate) fn score(
+    fn score(
         &mut self,
         model: &Model,
-        name: &str,
+        course: &Course<'_>,
         relevant: &BTreeMap<usize, BTreeSet<usize>>,
     ) -> Result<u32, Error> {
         self.stage("score");
@@ -381,7 +420,15 @@ impl Driver<'_> {
         )?;
         let index = self.index(model)?;
         let tokens: Vec<_> = pool.texts.iter().map(|text| &text.tokens).collect();
+        let (mut encoded, mut reused) = self.seen.cost(&self.texts, tokens.iter().copied());
+        let of_index = if course.index_is_there {
+            &mut reused
+        } else {
+            &mut encoded
+        };
+        *of_index += self.texts.distinct();
         let embeddings = index.embed(&tokens)?;
+        let encoded_now = self.encoded(model.version) - course.encoded_before;
         let dim = model.encoder.dim();
         let embedding = |text: usize| &embeddings[text * dim..(text + 1) * dim];
         let similarities: Vec<f32> = pool
@@ -392,25 +439,13 @@ impl Driver<'_> {
                 orchestrator_plugin_host::dot(embedding(anchor), embedding(sample.text))
             })
             .collect();
-        let mut positives: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
-        for place in pool.of_role(Role::Positive) {
-            let of_anchor = positives
-                .entry(pool.samples[place].view.anchor)
-                .or_default();
-            of_anchor.0 += f64::from(similarities[place]);
-            of_anchor.1 += 1;
-        }
-        let scales: BTreeMap<usize, Scale> = pool
-            .anchor_text
-            .keys()
-            .map(|&anchor| {
-                let positive = positives
-                    .get(&anchor)
-                    .map_or(1.0, |(sum, n)| (sum / *n as f64) as f32);
-                let floor = making::floor(&index, self.experiment.seed, anchor);
-                (anchor, Scale { floor, positive })
-            })
-            .collect();
+        let scales = monitor::scales(
+            &index,
+            self.experiment.seed,
+            pool.anchor_text.keys().copied(),
+            pool.of_role(Role::Positive)
+                .map(|place| (&pool.samples[place].view, similarities[place])),
+        );
         let negatives: Vec<usize> = pool.of_role(Role::Negative).collect();
         let measured: Vec<f32> = negatives
             .iter()
@@ -447,7 +482,51 @@ impl Driver<'_> {
             of_positive.len(),
             negatives.len()
         )));
+        self.seen.see_index();
+        self.seen
+            .see(&self.texts, pool.texts.iter().map(|text| &text.tokens));
+        let monitored = if course.name == "initial" {
+            self.monitor(&index, &pool, 0)?
+        } else {
+            Monitored::default()
+        };
+        let mut values = vec![
+            ("mining/encoded".to_owned(), encoded as f64),
+            ("mining/reused".to_owned(), reused as f64),
+        ];
+        if let Some(again) = &course.again {
+            let found = self.turnover(
+                &index,
+                again,
+                number,
+                &Scored {
+                    pool: &pool,
+                    similarities: &similarities,
+                    negatives: &negatives,
+                    difficulties: &measured,
+                    scales: &scales,
+                },
+            )?;
+            let sum = |what: &str| {
+                let named = found.iter().filter(|(name, _)| name.ends_with(what));
+                named.map(|(_, value)| value).sum::<f64>()
+            };
+            self.show(Event::Note(format!(
+                "mined again: {} negatives came into the pool, {} of them likely false; {encoded_now} texts encoded",
+                sum("/entered_pool"),
+                sum("/entered_likely_false"),
+            )));
+            values.extend(found);
+        }
+        let name = course.name;
         self.write(number, "score", name, |tick| {
+            monitored.write(tick, name)?;
+            // What it cost this time: a run that goes on encodes some texts again, which the metrics do not count.
+            let cost = serde_json::json!({ "model": name, "encoded": encoded_now });
+            tick.add_event("mined", &cost.to_string())?;
+            for (metric, value) in &values {
+                tick.add_metric(None, metric, *value)?;
+            }
             for (place, sample) in pool.samples.iter().enumerate() {
                 let (difficulty, band) = of_negative
                     .get(&place)

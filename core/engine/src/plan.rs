@@ -458,11 +458,16 @@ impl Plan {
         text
     }
 
+    /// SHA-256 of `plan.json`.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        sha256(self.to_json().as_bytes())
+    }
+
     /// The folder a run of it gets by default: name and a short hash of the plan.
     #[must_use]
     pub fn folder_name(&self) -> String {
-        let hash = sha256(self.to_json().as_bytes());
-        format!("{}-{}", self.experiment.name, &hash[..8])
+        format!("{}-{}", self.experiment.name, &self.hash()[..8])
     }
 }
 

@@ -234,6 +234,7 @@ impl Run {
             base: self.inputs.encoder,
             texts: Arc::default(),
             embedded: Mutex::default(),
+            seen: Default::default(),
             reading: experiment.data.reading,
             experiment: &experiment,
             folder: self.folder.clone(),

@@ -3,7 +3,9 @@
 //! in `schema.sql`, for people in docs/STORE.md.
 
 mod asking;
+mod comparing;
 mod error;
+mod monitoring;
 mod query;
 mod rows;
 mod tick;
@@ -16,13 +18,14 @@ use sha2::{Digest as _, Sha256};
 
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
+pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{
     CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
     SimilarityRow,
 };
 pub use rows::{
-    Anchor, Annotation, Answer, Checkpoint, Document, Evaluation, Judgement, Plugin, Projection,
-    Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
+    Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
+    Projection, Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
 pub use tick::Tick;
 
@@ -222,6 +225,18 @@ impl Store {
     pub fn answer(&self, answer: &Answer<'_>) -> Result<u64, Error> {
         tick::insert_answer(&self.connection, answer)?;
         Ok(self.connection.last_insert_rowid() as u64)
+    }
+
+    /// Keeps answers as [`Store::answer`] does, all of them or none.
+    ///
+    /// # Errors
+    /// If there is no such question or the store cannot be written; then none is kept.
+    pub fn answer_all(&self, answers: &[Answer<'_>]) -> Result<(), Error> {
+        let transaction = self.connection.unchecked_transaction()?;
+        for answer in answers {
+            tick::insert_answer(&transaction, answer)?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// The last completed checkpoint.

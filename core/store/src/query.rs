@@ -115,7 +115,7 @@ pub struct PluginRow {
     pub settings: String,
 }
 
-fn id(text: &str) -> rusqlite::Result<SampleId> {
+pub(crate) fn id(text: &str) -> rusqlite::Result<SampleId> {
     u128::from_str_radix(text, 16)
         .map(SampleId)
         .map_err(|error| {

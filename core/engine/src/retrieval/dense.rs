@@ -51,6 +51,18 @@ impl Texts {
         of_anchor.map_or_else(|| &self.documents[place], |anchor| &self.anchors[anchor])
     }
 
+    /// How many distinct ones there are, by their tokens.
+    pub(crate) fn distinct(&self) -> usize {
+        self.order
+            .chunk_by(|a, b| self.at(*a) == self.at(*b))
+            .count()
+    }
+
+    /// Whether one of them has these tokens.
+    pub(crate) fn holds(&self, tokens: &Tokens) -> bool {
+        self.find(tokens).is_some()
+    }
+
     /// The first place with these tokens.
     fn find(&self, tokens: &Tokens) -> Option<u32> {
         let first = self.order.partition_point(|place| self.at(*place) < tokens);
@@ -99,6 +111,8 @@ pub struct Embedded {
     anchors: Vec<f32>,
     /// Of other texts.
     memo: Memo,
+    /// Texts encoded for documents and anchors.
+    distinct: usize,
 }
 
 impl Embedded {
@@ -126,6 +140,7 @@ impl Embedded {
             documents: vec![0.0; n * dim],
             anchors: vec![0.0; texts.anchors.len() * dim],
             memo: Memo::default(),
+            distinct: distinct.len(),
         };
         for (block, places) in distinct.chunks(BLOCK).enumerate() {
             going(block * BLOCK, distinct.len())?;
@@ -145,6 +160,11 @@ impl Embedded {
             }
         }
         Ok(embedded)
+    }
+
+    /// How many texts were encoded so far.
+    pub(crate) fn encoded(&self) -> usize {
+        self.distinct + self.memo.encoded()
     }
 
     fn row(&self, place: u32, dim: usize) -> &[f32] {
@@ -182,12 +202,12 @@ impl<'a> DenseIndex<'a> {
         }
     }
 
-    fn anchor(&self, number: usize) -> &[f32] {
+    pub(crate) fn anchor(&self, number: usize) -> &[f32] {
         let dim = self.encoder.dim();
         &self.embedded.anchors[number * dim..(number + 1) * dim]
     }
 
-    fn document(&self, number: usize) -> &[f32] {
+    pub(crate) fn document(&self, number: usize) -> &[f32] {
         let dim = self.encoder.dim();
         &self.embedded.documents[number * dim..(number + 1) * dim]
     }
@@ -202,6 +222,11 @@ impl<'a> DenseIndex<'a> {
     #[must_use]
     pub fn similarity(&self, anchor: usize, document: usize) -> f32 {
         dot(self.anchor(anchor), self.document(document))
+    }
+
+    /// The cosine of two documents.
+    pub(crate) fn similarity_of_documents(&self, one: usize, other: usize) -> f32 {
+        dot(self.document(one), self.document(other))
     }
 
     /// Cosine of two anchors.

@@ -1,6 +1,7 @@
 //! The embeddings that a version of a model has made already: each distinct text is encoded once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use orchestrator_model::{Encoder, Error, Tokens};
@@ -12,6 +13,8 @@ const ROOM: usize = 256 << 20;
 #[derive(Default)]
 pub struct Memo {
     known: Mutex<BTreeMap<Tokens, Vec<f32>>>,
+    /// Texts encoded so far.
+    encoded: AtomicUsize,
     failure: Failure,
 }
 
@@ -54,6 +57,7 @@ impl Memo {
             .collect();
         let missing: Vec<Tokens> = missing.into_iter().cloned().collect();
         let made = encoder.encode(&missing)?;
+        self.encoded.fetch_add(missing.len(), Ordering::Relaxed);
         let mut all = vec![0.0; texts.len() * dim];
         for (row, tokens) in all.chunks_exact_mut(dim.max(1)).zip(texts) {
             if let Some(found) = find(tokens) {
@@ -68,6 +72,11 @@ impl Memo {
         let rows = made.chunks_exact(dim.max(1)).map(<[f32]>::to_vec);
         known.extend(missing.into_iter().zip(rows).take(room));
         Ok(all)
+    }
+
+    /// How many texts were encoded so far.
+    pub(crate) fn encoded(&self) -> usize {
+        self.encoded.load(Ordering::Relaxed)
     }
 
     /// Notes an error of an answer that cannot be one: zeros are given in its place, and the caller is told after the call.

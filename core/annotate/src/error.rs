@@ -1,0 +1,56 @@
+//! What can go wrong when questions are put to people.
+
+use std::path::PathBuf;
+
+use orchestrator_diagnostics::{Diagnostic, Kind};
+
+/// Each says what the user can do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not a run's folder.
+    #[error("`{0}` is not the folder of a run: it has no store.db")]
+    NotARun(PathBuf),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] orchestrator_store::Error),
+    /// No address to listen at.
+    #[error("cannot listen at {address}: {why}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// A name that cannot be given to an annotator.
+    #[error("`{name}` cannot be the name of an annotator: {why}")]
+    Name {
+        /// As given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The system refuses what a server needs: random bytes, a timer.
+    #[error("cannot {what}: {why}")]
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::NotARun(_) => Self::new(Kind::Experiment, message)
+                .help("give the folder that `orchestrator run` made"),
+            Error::Store(error) => Self::new(Kind::Data, message).help(error.help()),
+            Error::Listen { .. } => Self::new(Kind::Experiment, message)
+                .help("another program may listen there: choose another --port, or none for any that is free"),
+            Error::Name { .. } => Self::new(Kind::Experiment, message)
+                .help("a name is 1 to 40 letters, digits, spaces and signs, without a comma; not `llm` or `oracle`"),
+            Error::System { .. } => Self::new(Kind::Internal, message),
+        }
+    }
+}
