@@ -356,8 +356,16 @@ fn a_troubled_run_is_warned_of_once_and_its_report_says_so_first() {
         .filter(|line| !line.starts_with("active_learning"))
         .collect::<Vec<_>>()
         .join("\n");
-    let folder = run(&text);
+    let folder = experiment(&text);
+    let output = orchestrator(&["run", "x.yaml", "--run-dir", "r"], folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let shown = String::from_utf8(output.stderr).unwrap();
     let warned = warnings(&open(&folder.path().join("r")));
+    for warning in &warned {
+        assert!(shown.contains(&format!("warning: {warning}")), "{shown}");
+    }
     let of_rule = |rule: &str| {
         let mut of_rule = warned.iter().filter(|one| one.starts_with(rule));
         let first = of_rule

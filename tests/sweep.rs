@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use orchestrator_tests::{experiment, fail, orchestrator, repository, succeed};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Lines 1 to 10, then a sweep from line 11 on.
 const BASE: &str = "name: small
@@ -36,7 +36,7 @@ const TWO_BY_TWO: &str = "sweep:
 
 const RUNS: [&str; 4] = ["plain-13", "hard-13", "plain-14", "hard-14"];
 
-fn json(text: &str) -> Value {
+fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
@@ -44,7 +44,7 @@ fn json(text: &str) -> Value {
 fn contents(folder: &Path, sweep: &str) -> BTreeMap<String, (String, Vec<u8>)> {
     let of = |name: &&str| {
         let run = format!("{sweep}/{name}");
-        let outcome = json(&succeed(&["resume", &run, "--json"], folder));
+        let outcome = parsed(&succeed(&["resume", &run, "--json"], folder));
         let model = folder
             .join(&run)
             .join("model/0_StaticEmbedding/model.safetensors");
@@ -70,7 +70,7 @@ fn wait_until(child: &mut Child, what: &str, is_so: impl Fn() -> bool) {
 fn a_sweep_ends_the_same_wherever_it_is_stopped_and_its_runs_are_ordinary_runs() {
     let folder = experiment(&with(TWO_BY_TWO));
     let folder = folder.path();
-    let whole = json(&succeed(
+    let whole = parsed(&succeed(
         &["run", "x.yaml", "--run-dir", "whole", "--json"],
         folder,
     ));
@@ -86,7 +86,7 @@ fn a_sweep_ends_the_same_wherever_it_is_stopped_and_its_runs_are_ordinary_runs()
         );
     }
     // The same by itself, from what the sweep keeps of its experiment.
-    let alone = json(&succeed(
+    let alone = parsed(&succeed(
         &[
             "run",
             "whole/experiments/hard-14.yaml",
@@ -99,7 +99,7 @@ fn a_sweep_ends_the_same_wherever_it_is_stopped_and_its_runs_are_ordinary_runs()
     assert_eq!(alone["content_hash"], expected["hard-14"].0.as_str());
     // What differs is what the variant says; the seeds do.
     let plan =
-        |name: &str| json(&std::fs::read_to_string(folder.join(name).join("plan.json")).unwrap());
+        |name: &str| parsed(&std::fs::read_to_string(folder.join(name).join("plan.json")).unwrap());
     let (plain, hard) = (plan("whole/plain-14"), plan("whole/hard-13"));
     assert_eq!(plain["experiment"]["name"], "small-plain");
     assert_eq!(
@@ -150,7 +150,7 @@ fn a_sweep_ends_the_same_wherever_it_is_stopped_and_its_runs_are_ordinary_runs()
 
     // A run of it that somebody removed is begun again.
     std::fs::remove_dir_all(folder.join("cut/plain-13")).unwrap();
-    let resumed = json(&succeed(
+    let resumed = parsed(&succeed(
         &["resume", "cut", "--jobs", "2", "--json"],
         folder,
     ));
@@ -159,7 +159,7 @@ fn a_sweep_ends_the_same_wherever_it_is_stopped_and_its_runs_are_ordinary_runs()
     let comparison =
         |name: &str| std::fs::read_to_string(folder.join(name).join("comparison.json")).unwrap();
     assert_eq!(comparison("cut"), comparison("whole"));
-    assert_eq!(json(&comparison("cut")), resumed["comparison"]);
+    assert_eq!(parsed(&comparison("cut")), resumed["comparison"]);
     assert_eq!(whole["comparison"], resumed["comparison"]);
     let again = succeed(&["resume", "cut"], folder);
     assert!(
@@ -208,7 +208,7 @@ fn row<'c>(comparison: &'c Value, slice: &str, metric: &str, variant: &str) -> &
 }
 
 fn a_comparison_says_what_the_stores_say(folder: &Path) {
-    let comparison = json(&succeed(&["compare", "whole", "--json"], folder));
+    let comparison = parsed(&succeed(&["compare", "whole", "--json"], folder));
     let mean_over_seeds = |variant: &str| -> BTreeMap<i64, f64> {
         let one = values(folder, &format!("whole/{variant}-13"));
         let other = values(folder, &format!("whole/{variant}-14"));
@@ -263,8 +263,9 @@ fn a_comparison_says_what_the_stores_say(folder: &Path) {
     assert!(of("hard_negative")["only_variant"].as_u64().unwrap() > 100);
     assert_eq!(of("hard_negative")["both"], 0);
     assert!(of("explicit_positive")["both"].as_u64().unwrap() > 100);
+    assert_eq!(found["baseline"], "plain");
     // One metric alone is corrected for less.
-    let fewer = json(&succeed(
+    let fewer = parsed(&succeed(
         &["compare", "whole", "--metric", "ndcg@10", "--json"],
         folder,
     ));
@@ -337,6 +338,7 @@ fn a_run_that_fails_or_crashes_leaves_the_others_alone() {
     plain: {}
     nothing: { samples.filter+: { word_count: { min_words: 100000 } } }
     random: { samples.propose+: random }
+    more: { extends: random, samples.propose.random.per_anchor: 6 }
 ";
     let folder = experiment(&with(sweep));
     let folder = folder.path();
@@ -349,17 +351,37 @@ fn a_run_that_fails_or_crashes_leaves_the_others_alone() {
         shown.contains("in the run `nothing-13` of the sweep s"),
         "{shown}"
     );
-    let comparison = json(&succeed(&["compare", "s", "--json"], folder));
+    let comparison = parsed(&succeed(&["compare", "s", "--json"], folder));
     let names: Vec<&Value> = comparison["variants"]
         .as_array()
         .unwrap()
         .iter()
         .map(|one| &one["name"])
         .collect();
-    assert_eq!(names, ["plain", "random"]);
+    assert_eq!(names, ["plain", "random", "more"]);
+    // What each adds to what it extends.
+    let stepwise = parsed(&succeed(&["compare", "s", "--stepwise", "--json"], folder));
+    let pairs = stepwise["plans"].as_array().unwrap().iter();
+    let pairs: Vec<_> = pairs
+        .map(|one| (&one["variant"], &one["baseline"], &one["paths"][0]["path"]))
+        .collect();
+    let settings = "samples.propose.random.settings.per_anchor";
+    assert_eq!(
+        json!(pairs),
+        json!([
+            ["random", "plain", "samples.propose.random"],
+            ["more", "random", settings]
+        ])
+    );
+    assert_eq!(
+        row(&stepwise, "test", "ndcg@10", "more")["baseline"],
+        "random"
+    );
+    let text = succeed(&["compare", "s", "--stepwise"], folder);
+    assert!(text.contains("more against random"), "{text}");
     // It fails again, with the same code, and in JSON with its error as an object.
     let shown = fail(&["resume", "s", "--json"], folder, 3);
-    assert_eq!(json(&shown)["errors"][0]["kind"], "data", "{shown}");
+    assert_eq!(parsed(&shown)["errors"][0]["kind"], "data", "{shown}");
 }
 
 #[test]
@@ -476,7 +498,7 @@ fn variants_and_a_matrix_are_multiplied_and_a_file_may_change_another_files_swee
     train.schedule: [[{ epochs: 1 }], [{ epochs: 2 }]]
 ";
     let folder = experiment(&with(sweep));
-    let listed = json(&succeed(&["check", "x.yaml", "--json"], folder.path()));
+    let listed = parsed(&succeed(&["check", "x.yaml", "--json"], folder.path()));
     let variants = listed["sweep"]["variants"].as_array().unwrap();
     assert_eq!(variants.len(), 12);
     let last = variants.last().unwrap();
@@ -494,7 +516,7 @@ sweep:
   only: [plain, noisy, longer]
 ";
     std::fs::write(folder.path().join("y.yaml"), over).unwrap();
-    let listed = json(&succeed(&["check", "y.yaml", "--json"], folder.path()));
+    let listed = parsed(&succeed(&["check", "y.yaml", "--json"], folder.path()));
     assert_eq!(listed["sweep"]["runs"], 9);
     // And the command line one of both; without its sweep, a file is one experiment.
     let text = succeed(
@@ -511,7 +533,7 @@ fn the_ablation_adds_one_technique_with_each_variant() {
     let folder = experiment("");
     let file = repository().join("experiments/ablation.yaml");
     let file = file.to_str().unwrap();
-    let listed = json(&succeed(&["check", file, "--json"], folder.path()));
+    let listed = parsed(&succeed(&["check", file, "--json"], folder.path()));
     assert_eq!(listed["sweep"]["runs"], 33);
     let variants = listed["sweep"]["variants"].as_array().unwrap();
     for pair in variants.windows(2) {

@@ -7,8 +7,8 @@ use orchestrator_annotate::exchange::{self, Format, LABEL_STUDIO_CONFIG};
 use orchestrator_annotate::{Access, Address, Ended, Options, serve};
 use orchestrator_config::{Annotator, Experiment};
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
-use orchestrator_engine::Error;
 use orchestrator_engine::desk::People;
+use orchestrator_engine::{Error, Lock};
 use serde_json::json;
 
 use crate::args::{self, Annotate, AnswerFormat};
@@ -133,15 +133,22 @@ pub fn told(address: &Address, json: bool) -> String {
     )
 }
 
-pub fn run(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+pub fn run(asked: &Annotate, manner: &Manner) -> Result<(), Diagnostics> {
     match (&asked.export, &asked.import) {
-        (Some(file), _) => export(asked, file, json),
-        (_, Some(file)) => import(asked, file, json),
-        _ => put(asked, json, quiet),
+        (Some(file), _) => export(asked, file, manner.json),
+        (_, Some(file)) => import(asked, file, manner.json),
+        _ => put(asked, manner),
     }
 }
 
-fn put(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
+/// A run that another process works on puts its questions itself.
+fn taken(folder: &Path) -> Result<Lock, Diagnostics> {
+    Lock::take(folder).map_err(Error::into_diagnostics)
+}
+
+fn put(asked: &Annotate, manner: &Manner) -> Result<(), Diagnostics> {
+    let json = manner.json;
+    let lock = taken(&asked.run)?;
     let cancelled = interruptible("stopping; every answer is kept")?;
     let options = Options {
         bind: asked.bind,
@@ -152,7 +159,9 @@ fn put(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
     let tell = |address: &Address| show::err(&told(address, json));
     let page = Page::new(options, &tell)?;
     let folder = asked.run.display();
-    match page.put(&asked.run, &cancelled).map_err(Diagnostic::from)? {
+    let ended = page.put(&asked.run, &cancelled).map_err(Diagnostic::from)?;
+    drop(lock);
+    match ended {
         Ended::Cancelled => Err(Diagnostic::new(
             Kind::Interrupted,
             "stopped before everything was answered",
@@ -161,9 +170,7 @@ fn put(asked: &Annotate, json: bool, quiet: bool) -> Result<(), Diagnostics> {
         .help(format!("go on: orchestrator annotate {folder}"))
         .into()),
         // What waited for the answers has them now: the next round, or the report.
-        Ended::Done if !asked.no_resume => {
-            resume(&asked.run, &Manner::going_on(json, quiet, cancelled))
-        }
+        Ended::Done if !asked.no_resume => resume(&asked.run, manner),
         Ended::Done | Ended::NothingOpen => {
             show::out(&if json {
                 format!("{}\n", json!({ "run": asked.run, "open": 0 }))
@@ -241,6 +248,7 @@ fn export(asked: &Annotate, file: &Path, json: bool) -> Result<(), Diagnostics> 
 
 fn import(asked: &Annotate, file: &Path, json: bool) -> Result<(), Diagnostics> {
     let format = format(asked, file)?;
+    let _lock = taken(&asked.run)?;
     let text = std::fs::read_to_string(file).map_err(|error| cannot("read", file, &error))?;
     let done = exchange::import(&asked.run, format, &text, file, asked.name.as_deref())?;
     if json {

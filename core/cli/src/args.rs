@@ -63,6 +63,9 @@ pub enum Command {
         /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
         #[arg(long, value_name = "NAME")]
         baseline: Option<String>,
+        /// Compare each variant of a sweep with the one it extends: what a technique adds to those before it.
+        #[arg(long, conflicts_with = "baseline")]
+        stepwise: bool,
         /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
         #[arg(long = "metric", value_name = "METRIC")]
         metrics: Vec<String>,

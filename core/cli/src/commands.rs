@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
@@ -12,7 +12,7 @@ use orchestrator_chat::Endpoint;
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::sweeping::Sweep;
-use orchestrator_engine::{Checked, Error, Estimate, Origin, Run};
+use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 use serde_json::json;
 
@@ -48,8 +48,9 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
         Command::Compare {
             runs,
             baseline,
+            stepwise,
             metrics,
-        } => compare::run(&runs, baseline.as_deref(), &metrics, json),
+        } => compare::run(&runs, baseline.as_deref(), stepwise, &metrics, json),
         Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {
@@ -61,7 +62,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             }
             Ok(())
         }
-        Command::Annotate(asked) => annotate::run(&asked, json, quiet),
+        Command::Annotate(asked) => annotate::run(&asked, &Manner::alone(json, quiet)),
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
             ModelCommand::Encode(asked) => encode::run(&asked, json),
@@ -99,19 +100,19 @@ pub struct Manner {
 }
 
 impl Manner {
-    /// Of a run whose questions have just been answered by `annotate`, which listens for Ctrl-C already.
-    pub fn going_on(json: bool, quiet: bool, cancelled: Arc<AtomicBool>) -> Self {
+    /// Of a run that is no sweep's, and serves the page where people are asked.
+    fn alone(json: bool, quiet: bool) -> Self {
         Self {
             json,
             quiet,
             jobs: None,
             page: Page { no_page: false },
-            cancelled,
+            cancelled: cancelled(),
         }
     }
 
     fn new(sweeping: &Sweeping, page: Page, json: bool, quiet: bool) -> Self {
-        let cancelled = Arc::new(AtomicBool::new(false));
+        let cancelled = cancelled();
         // From the beginning: a run of a sweep that is no more must not begin anything.
         if sweeping.in_sweep {
             sweep::listen(&cancelled);
@@ -283,20 +284,12 @@ fn begin(
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let origin = Origin::of(&experiment, file, lock.clone());
     let yaml = source.to_yaml(&experiment.files);
+    // From here on there is something to go on with.
+    stoppable()?;
     let run =
         Run::create(&folder, plan, inputs, &origin, &yaml).map_err(Error::into_diagnostics)?;
     let in_plan = host.under_development().to_vec();
     drop(host);
-    // With its pins, the run's own experiment.yaml can be run again.
-    if lock.is_file() {
-        std::fs::copy(&lock, folder.join("plugins.lock")).map_err(|error| {
-            Diagnostic::new(
-                Kind::Data,
-                format!("cannot copy `{}` into the run", lock.display()),
-            )
-            .note(error.to_string())
-        })?;
-    }
     let host = load_host_quietly(&search_path(
         &experiment.plugins,
         lock,
@@ -313,6 +306,8 @@ fn begin(
         ))
         .into());
     }
+    // The run has copies of its own.
+    drop(scratch);
     go(run, &host, began, manner, |error| {
         placed(error, &source, &experiment)
     })
@@ -348,12 +343,15 @@ pub fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
     }
     only_of_sweeps(manner, "this is the folder of a run")?;
     let available = memory::available()?;
+    // Before plugins are copied into it.
+    let lock = Lock::take(folder).map_err(Error::into_diagnostics)?;
+    stoppable()?;
     let origin = Origin::read(folder).map_err(Error::into_diagnostics)?;
     let host = load_host(
         &search_path(&origin.plugins, origin.lock, folder.join("plugins"))?,
         manner.json,
     )?;
-    let run = Run::open(folder, &host).map_err(Error::into_diagnostics)?;
+    let run = Run::open(folder, lock, &host).map_err(Error::into_diagnostics)?;
     fits(run.estimate(), available).map_err(Error::into_diagnostics)?;
     go(run, &host, began, manner, Error::into_diagnostics)
 }
@@ -361,17 +359,11 @@ pub fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
 /// A flag that Ctrl-C sets; at the second one the process ends at once, which leaves nothing half-written: the store is
 /// consistent at any moment, and so is a cache. `said` is shown at the first.
 pub fn interruptible(said: &'static str) -> Result<Arc<AtomicBool>, Diagnostics> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    interrupting(&cancelled, said)?;
-    Ok(cancelled)
-}
-
-/// The same for a flag that others may set too.
-fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), Diagnostics> {
-    // `annotate` listens, and goes on with the run under the same flag.
-    static LISTENING: AtomicBool = AtomicBool::new(false);
-    if LISTENING.swap(true, Ordering::Relaxed) {
-        return Ok(());
+    static LISTENS: AtomicBool = AtomicBool::new(false);
+    let cancelled = cancelled();
+    // Once a process: after its questions are answered, `annotate` goes on with the run.
+    if LISTENS.swap(true, Ordering::Relaxed) {
+        return Ok(cancelled);
     }
     let flag = cancelled.clone();
     ctrlc::set_handler(move || {
@@ -382,7 +374,18 @@ fn interrupting(cancelled: &Arc<AtomicBool>, said: &'static str) -> Result<(), D
             show::err(&format!("\n{said}\n"));
         }
     })
-    .map_err(|error| internal("cannot listen for Ctrl-C", &error))
+    .map_err(|error| internal("cannot listen for Ctrl-C", &error))?;
+    Ok(cancelled)
+}
+
+fn stoppable() -> Result<(), Diagnostics> {
+    interruptible("stopping after this step; once more to stop at once").map(drop)
+}
+
+/// The flag of this process that says it is to stop.
+fn cancelled() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(Arc::default).clone()
 }
 
 fn go(
@@ -392,10 +395,6 @@ fn go(
     manner: &Manner,
     explain: impl FnOnce(Error) -> Diagnostics,
 ) -> Result<(), Diagnostics> {
-    interrupting(
-        &manner.cancelled,
-        "stopping after this step; once more to stop at once",
-    )?;
     let endpoint = run.experiment().chat.as_ref().map(endpoint).transpose()?;
     let progress = show::Progress::new(manner.quiet || manner.json);
     let speak = progress.speaker();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::Error;
-use orchestrator_engine::comparing::{self, Comparison, ComparisonRow, Group};
+use orchestrator_engine::comparing::{self, Comparison, ComparisonRow, Group, Reference};
 use orchestrator_engine::sweeping::Sweep;
 use serde_json::{Value, json};
 
@@ -15,13 +15,17 @@ use crate::show;
 pub fn run(
     folders: &[PathBuf],
     baseline: Option<&str>,
+    stepwise: bool,
     metrics: &[String],
     json: bool,
 ) -> Result<(), Diagnostics> {
+    let mut extended = None;
     let groups = match folders {
-        [folder] if Sweep::is_in(folder) => Sweep::read(folder)
-            .and_then(|sweep| sweep.groups(folder))
-            .map_err(Error::into_diagnostics)?,
+        [folder] if Sweep::is_in(folder) => {
+            let sweep = Sweep::read(folder).map_err(Error::into_diagnostics)?;
+            extended = Some(sweep.extended());
+            sweep.groups(folder).map_err(Error::into_diagnostics)?
+        }
         [folder] => {
             return Err(Diagnostic::new(
                 Kind::Experiment,
@@ -35,13 +39,22 @@ pub fn run(
         }
         several => named(several)?,
     };
-    let baseline = match (baseline, groups.first()) {
-        (Some(given), _) => by_name_or_folder(given, &groups),
-        (None, Some(first)) => first.name.clone(),
-        (None, None) => String::new(),
+    let reference = match (stepwise, extended, baseline, groups.first()) {
+        (true, Some(extended), ..) => Reference::Each(extended),
+        (true, None, ..) => {
+            return Err(Diagnostic::new(
+                Kind::Experiment,
+                "--stepwise is for a sweep, whose variants extend one another",
+            )
+            .help("of runs, --baseline says which the others are compared with")
+            .into());
+        }
+        (false, _, Some(given), _) => Reference::One(by_name_or_folder(given, &groups)),
+        (false, _, None, Some(first)) => Reference::One(first.name.clone()),
+        (false, _, None, None) => Reference::One(String::new()),
     };
     let comparison =
-        comparing::compare(&groups, &baseline, metrics).map_err(Error::into_diagnostics)?;
+        comparing::compare(&groups, &reference, metrics).map_err(Error::into_diagnostics)?;
     if json {
         let value = serde_json::to_value(&comparison)
             .map_err(|error| internal("cannot write the comparison", &error))?;
@@ -114,8 +127,13 @@ pub fn text(comparison: &Comparison) -> String {
     if comparison.comparisons > 0 {
         text.push_str(&format!(
             "\n* p < 0.05 after Holm's correction for all {} comparisons above. p is of a two-sided paired randomisation test over\n  \
-             queries; the interval is a 95 % bootstrap interval of the mean difference to {}.\n",
-            comparison.comparisons, comparison.baseline
+             queries; the interval is a 95 % bootstrap interval of the mean difference{}.\n",
+            comparison.comparisons,
+            if is_stepwise(comparison) {
+                " to the variant named last".to_owned()
+            } else {
+                format!(" to {}", comparison.baseline)
+            }
         ));
     }
     if comparison
@@ -140,6 +158,12 @@ pub fn text(comparison: &Comparison) -> String {
     text
 }
 
+/// Whether not all are compared with the same.
+fn is_stepwise(comparison: &Comparison) -> bool {
+    let mut against = comparison.plans.iter().map(|plan| &plan.baseline);
+    against.any(|baseline| *baseline != comparison.baseline)
+}
+
 /// A table for each slice and metric: the variants down.
 fn tables(comparison: &Comparison) -> String {
     let widest = comparison
@@ -148,6 +172,7 @@ fn tables(comparison: &Comparison) -> String {
         .map(|one| one.name.chars().count());
     let width = widest.max().unwrap_or(0).max("baseline".len());
     let several = comparison.variants.iter().any(|one| one.seeds.len() > 1);
+    let stepwise = is_stepwise(comparison);
     let mut text = String::new();
     let mut last = ("", "");
     for row in &comparison.rows {
@@ -170,12 +195,12 @@ fn tables(comparison: &Comparison) -> String {
             }
             text.push_str("  difference      95 % interval         p      Holm   won tied lost\n");
         }
-        text.push_str(&line(row, width, several));
+        text.push_str(&line(row, width, several, stepwise));
     }
     text
 }
 
-fn line(row: &ComparisonRow, width: usize, several: bool) -> String {
+fn line(row: &ComparisonRow, width: usize, several: bool, stepwise: bool) -> String {
     let mut text = format!("  {:width$}  {:.4}", row.variant, row.mean);
     if several {
         match row.deviation {
@@ -196,6 +221,9 @@ fn line(row: &ComparisonRow, width: usize, several: bool) -> String {
             one.ties,
             one.losses
         ));
+        if stepwise {
+            text.push_str(&format!("  {}", one.baseline));
+        }
     }
     text.push('\n');
     text
@@ -215,7 +243,7 @@ fn differences(comparison: &Comparison) -> String {
     for plan in &comparison.plans {
         text.push_str(&format!(
             "\n{} against {}\n  plan\n",
-            plan.variant, comparison.baseline
+            plan.variant, plan.baseline
         ));
         if plan.paths.is_empty() {
             text.push_str("    no difference but names and seeds\n");
@@ -244,7 +272,7 @@ fn differences(comparison: &Comparison) -> String {
                     one.source,
                     one.both,
                     one.only_baseline,
-                    comparison.baseline,
+                    pool.baseline,
                     one.only_variant,
                     pool.variant
                 ));

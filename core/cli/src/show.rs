@@ -104,9 +104,10 @@ pub fn under_development(library: &Path, sha256: &str, lock: &Path, json: bool) 
     ));
 }
 
-/// Progress on standard error: stage, rate, time left. Silent when that is not a terminal.
+/// Progress on standard error: stage, rate, time left. Silent when that is not a terminal, but for warnings.
 pub struct Progress {
     bar: ProgressBar,
+    quiet: bool,
     totals: RefCell<u64>,
 }
 
@@ -121,6 +122,7 @@ impl Progress {
         bar.set_style(style("{spinner} {msg}"));
         Self {
             bar,
+            quiet,
             totals: RefCell::new(0),
         }
     }
@@ -151,6 +153,11 @@ impl Progress {
                     ));
                 }
                 self.bar.set_position(done);
+            }
+            Event::Note(note) if self.bar.is_hidden() => {
+                if !self.quiet && note.starts_with("warning: ") {
+                    err(&format!("{note}\n"));
+                }
             }
             Event::Note(note) => self.bar.println(note),
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_config::Source;
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
-use orchestrator_engine::comparing::{self, Comparison};
+use orchestrator_engine::comparing::{self, Comparison, Reference};
 use orchestrator_engine::sweeping::{self, State, Sweep, SweepRun};
 use orchestrator_engine::{Error, Event};
 use serde_json::{Value, json};
@@ -374,8 +374,8 @@ fn compare_all(sweep: &Sweep, folder: &Path) -> Result<Option<Comparison>, Diagn
     let Some(first) = groups.first().filter(|first| !first.runs.is_empty()) else {
         return Ok(None);
     };
-    let comparison =
-        comparing::compare(&groups, &first.name, &[]).map_err(Error::into_diagnostics)?;
+    let comparison = comparing::compare(&groups, &Reference::One(first.name.clone()), &[])
+        .map_err(Error::into_diagnostics)?;
     let text = format!("{:#}\n", compare::of_sweep(&comparison));
     let path = folder.join("comparison.json");
     let beside = folder.join(".comparison.json");

@@ -151,7 +151,11 @@ impl Reader<'_> {
                 let changes = own.map(|change| (change.path.clone(), change.value.to_json()));
                 variants.push(Variant {
                     name,
-                    extends: one.extends.as_ref().map(|(name, _)| name.clone()),
+                    // In the same cell of the matrix.
+                    extends: one.extends.as_ref().map(|(name, _)| match label.as_str() {
+                        "" => name.clone(),
+                        label => format!("{name}_{label}"),
+                    }),
                     changes: changes.collect(),
                     source,
                 });

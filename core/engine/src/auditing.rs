@@ -2,9 +2,10 @@
 
 use orchestrator_config::{Audit, Slice};
 use orchestrator_store as store;
-use orchestrator_store::{Role, SampleView};
+use orchestrator_store::{QuestionView, Role, SampleView};
 
 use crate::active::shared;
+use crate::desk::{Desk, Fate, Verdict};
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::progress::Event;
@@ -51,6 +52,62 @@ impl Driver<'_> {
                     similarity: view.similarity,
                     probabilities: None,
                 })?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Driver<'_> {
+    /// Once everything of the audit is answered: what people said beside what the tool made of the samples. It is the last tick
+    /// there is, and comes whenever a finished run is resumed after the last answer.
+    pub(crate) fn tick_audited(&mut self) -> Result<(), Error> {
+        let mut questions = self.store.questions()?;
+        questions.retain(|one| one.round == 0);
+        let answers = self.store.answers()?;
+        let desk = Desk::new(&questions, &answers);
+        if questions.is_empty() || !desk.done() {
+            return Ok(());
+        }
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        let reading = self.reading;
+        let relevant =
+            |verdict: Verdict| verdict.label().is_some_and(|label| reading.relevant(label));
+        let is_positive = |question: &QuestionView| {
+            let role = question.role.as_deref()?;
+            Some(role == Role::Positive.name())
+        };
+        let agreement = desk.agreement_in_the_end(is_positive, relevant);
+        self.show(Event::Note(format!(
+            "audit: people agree with the role of {} of {} samples",
+            agreement.agreed, agreement.n
+        )));
+        let between = desk.agreements();
+        self.write(number, "audited", "", |tick| {
+            for (question, fate) in desk.fates() {
+                if let (Fate::Answered { verdict, by, .. }, Some(sample)) = (fate, &question.sample)
+                {
+                    tick.add_audited(&store::Audited {
+                        sample,
+                        verdict: verdict.name(),
+                        annotator: &by,
+                        agrees: is_positive(question) == Some(relevant(verdict)),
+                    })?;
+                }
+            }
+            let all = std::iter::once(("audit".to_owned(), agreement)).chain(
+                between
+                    .iter()
+                    .map(|(one, other, of)| (format!("annotators/{one}, {other}"), *of)),
+            );
+            for (of, agreement) in all {
+                tick.add_metric(None, &format!("{of}/both"), agreement.n as f64)?;
+                tick.add_metric(None, &format!("{of}/agreed"), agreement.agreed as f64)?;
+                if let Some(kappa) = agreement.kappa {
+                    tick.add_metric(None, &format!("{of}/kappa"), kappa)?;
+                }
             }
             Ok(())
         })

@@ -165,6 +165,9 @@ impl Driver<'_> {
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
+        if self.experiment.audit.is_some() {
+            self.tick_audited()?;
+        }
         Ok((steps, chosen))
     }
 
@@ -401,6 +404,8 @@ impl Driver<'_> {
         if !model.restore(Checkpoint::from_bytes(&bytes, &path)?) {
             return Err(wrong("it has another shape").into());
         }
+        // Those before it are still there if the run was killed just before they were removed.
+        self.drop_checkpoints_before(named.tick);
         self.restored = Some(named.tick);
         Ok(())
     }

@@ -41,6 +41,9 @@ pub enum Error {
     /// The folder of the sweep is there already.
     #[error("the sweep's folder `{0}` exists")]
     SweepExists(PathBuf),
+    /// Another process works on it.
+    #[error("another process is working on the run `{0}`")]
+    Locked(PathBuf),
     /// Not a run folder.
     #[error("`{0}` is not the folder of a run: it has no {1}")]
     NotARun(PathBuf, &'static str),
@@ -127,6 +130,15 @@ impl Error {
                 .help(format!(
                     "go on with it: orchestrator resume {}; or choose another folder: --run-dir",
                     path.display()
+                ))
+                .into(),
+            Self::Locked(folder) => new(Kind::Experiment)
+                .note(
+                    "a run folder has one writer at a time; nothing here is in the way of reading: orchestrator report",
+                )
+                .help(format!(
+                    "wait until that process is done, or stop it, then: orchestrator resume {}",
+                    folder.display()
                 ))
                 .into(),
             Self::NotARun(..) => new(Kind::Experiment)

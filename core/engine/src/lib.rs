@@ -15,6 +15,7 @@ mod error;
 mod evaluating;
 mod instances;
 mod lent;
+mod lock;
 mod making;
 mod memory;
 mod mining;
@@ -32,6 +33,7 @@ mod training;
 
 pub use error::Error;
 pub use instances::try_settings;
+pub use lock::Lock;
 pub use memory::{Checked, Estimate, Memory, Part};
 pub use plan::{Inputs, Origin, Plan, PluginUsed, compile, note_on_precision};
 pub use progress::{Event, Observer};

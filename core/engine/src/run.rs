@@ -1,5 +1,7 @@
 //! The run: a folder, a plan, a store; begun or opened again, and brought to its end.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -14,6 +16,7 @@ use crate::desk::People;
 use crate::driver::{Driver, file_error};
 use crate::error::Error;
 use crate::lent::Lent;
+use crate::lock::Lock;
 use crate::memory::Estimate;
 use crate::plan::{self, Inputs, Origin, Plan};
 use crate::progress::Observer;
@@ -26,6 +29,8 @@ pub struct Run {
     experiment: Experiment,
     inputs: Inputs,
     store: Store,
+    /// Held for as long as anything is written.
+    _lock: Lock,
 }
 
 /// How a run ended.
@@ -48,10 +53,10 @@ pub struct Outcome {
 }
 
 impl Run {
-    /// Makes the folder of a new run.
+    /// Makes the folder of a new run, and locks it.
     ///
     /// # Errors
-    /// If the folder exists or cannot be made.
+    /// If the folder exists, if another process is making it, or if it cannot be made.
     pub fn create(
         folder: &Path,
         plan: Plan,
@@ -59,26 +64,66 @@ impl Run {
         origin: &Origin,
         experiment_yaml: &str,
     ) -> Result<Self, Error> {
+        let exists = || Error::RunExists(folder.to_owned());
         if folder.exists() {
-            return Err(Error::RunExists(folder.to_owned()));
+            return Err(exists());
         }
-        // Made beside and renamed: under its name there is a run that can be resumed, or nothing.
+        // Made beside and renamed: under its name there is a run that can be resumed, or nothing. The folder beside has the
+        // lock already, and keeps it: of two that make the same run one goes on, and what one that was killed left is known
+        // to be nobody's.
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let beside = folder.with_file_name(format!(".{name}.{}", std::process::id()));
+        let beside = folder.with_file_name(format!(".{name}.partial"));
+        let make_folder = || file_error("make the folder", folder);
+        std::fs::create_dir_all(&beside).map_err(make_folder())?;
+        let lock = match Lock::of(&beside) {
+            Err(Error::Locked(_)) => return Err(exists()),
+            // It was renamed under our hands.
+            Err(_) if folder.exists() => return Err(exists()),
+            given => given?,
+        };
         let make = || {
-            std::fs::create_dir_all(beside.join("checkpoints"))
-                .map_err(file_error("make the folder", folder))?;
-            let origin = serde_json::to_string_pretty(origin).unwrap_or_default();
-            for (name, text) in [
-                ("origin.json", origin.as_str()),
-                ("experiment.yaml", experiment_yaml),
-                ("plan.json", &plan.to_json()),
-            ] {
-                std::fs::write(beside.join(name), text)
+            if folder.exists() {
+                return Err(exists());
+            }
+            for left in std::fs::read_dir(&beside).map_err(make_folder())? {
+                let left = left.map_err(make_folder())?;
+                let path = left.path();
+                if left.file_name() == "lock" {
+                    continue;
+                }
+                let is_folder = left.file_type().map_err(make_folder())?.is_dir();
+                let removed = if is_folder {
+                    std::fs::remove_dir_all(&path)
+                } else {
+                    std::fs::remove_file(&path)
+                };
+                removed.map_err(make_folder())?;
+            }
+            std::fs::create_dir(beside.join("checkpoints")).map_err(make_folder())?;
+            let origin_json = serde_json::to_string_pretty(origin).unwrap_or_default();
+            let mut files = vec![
+                ("origin.json", origin_json.into_bytes()),
+                ("experiment.yaml", experiment_yaml.as_bytes().to_vec()),
+                ("plan.json", plan.to_json().into_bytes()),
+            ];
+            // With its pins, the run's own experiment.yaml can be run again.
+            if origin.lock.is_file() {
+                let read = std::fs::read(&origin.lock);
+                let pins = read.map_err(file_error("read the pins of plugins", &origin.lock))?;
+                files.push(("plugins.lock", pins));
+            }
+            for (name, bytes) in files {
+                write_synced(&beside.join(name), &bytes)
                     .map_err(file_error("write", &folder.join(name)))?;
             }
             Store::create(&beside.join("store.db"))?.close()?;
-            std::fs::rename(&beside, folder).map_err(file_error("make the folder", folder))
+            sync_folder(&beside).map_err(make_folder())?;
+            std::fs::rename(&beside, folder).map_err(|why| {
+                let named = folder.exists();
+                if named { exists() } else { make_folder()(why) }
+            })?;
+            let parent = folder.parent().filter(|one| !one.as_os_str().is_empty());
+            sync_folder(parent.unwrap_or(Path::new("."))).map_err(make_folder())
         };
         if let Err(error) = make() {
             // Nothing of it is of use.
@@ -91,14 +136,15 @@ impl Run {
             plan,
             inputs,
             store: Store::open(&folder.join("store.db"))?,
+            _lock: lock,
         })
     }
 
-    /// Opens the folder of a run to go on with it.
+    /// Opens the folder of a run, whose lock is given, to go on with it.
     ///
     /// # Errors
     /// If it is not a run, or data or plugins have changed since it began.
-    pub fn open(folder: &Path, host: &Host) -> Result<Self, Error> {
+    pub fn open(folder: &Path, lock: Lock, host: &Host) -> Result<Self, Error> {
         let path = folder.join("plan.json");
         let text = std::fs::read_to_string(&path)
             .map_err(|_| Error::NotARun(folder.to_owned(), "plan.json"))?;
@@ -143,6 +189,7 @@ impl Run {
             experiment,
             inputs,
             store,
+            _lock: lock,
         })
     }
 
@@ -260,7 +307,8 @@ impl Run {
                 Error::Plugin(orchestrator_plugin_host::Error::Cancelled { .. })
                 | Error::Interrupted(_),
             ) => {
-                driver.store.event("interrupt", "")?;
+                // Stopped it is, whether or not the store can be told.
+                let _ = driver.store.event("interrupt", "");
                 Err(Error::Interrupted(self.folder))
             }
             Err(error) => {
@@ -270,4 +318,18 @@ impl Run {
             }
         }
     }
+}
+
+/// Writes a file whose content is on the disk before anything names it.
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Names are on the disk only once their folder is synced.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! A sweep: a folder of runs that are compared. What it is made of, how far each run is, how many go at once. The runs
 //! themselves are ordinary runs, each begun by its own process.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -208,6 +209,13 @@ impl Sweep {
             Ok(group)
         };
         self.variants.iter().map(of).collect()
+    }
+
+    /// Which variant each extends, among those that are run.
+    #[must_use]
+    pub fn extended(&self) -> BTreeMap<String, String> {
+        let pair = |one: &SweepVariant| Some((one.name.clone(), one.extends.clone()?));
+        self.variants.iter().filter_map(pair).collect()
     }
 
     /// Bytes that a run of a variant takes of memory, about.

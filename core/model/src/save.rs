@@ -1,5 +1,7 @@
 //! Model folders in sentence-transformers' layout: `StaticEmbedding` followed by `Normalize`.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 
 use safetensors::SafeTensors;
@@ -8,7 +10,8 @@ use serde_json::json;
 
 use crate::{Card, Error, StaticEncoder};
 
-/// Writes files into the folder `path`, each beside and renamed.
+/// Writes files into the folder `path`, each beside, synced and renamed: whoever says afterwards that the model is there, says
+/// so of what is on the disk.
 pub(crate) fn write_all(path: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
     for (name, bytes) in files {
         let file = path.join(name);
@@ -17,10 +20,17 @@ pub(crate) fn write_all(path: &Path, files: &[(String, Vec<u8>)]) -> Result<(), 
             if let Some(folder) = file.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            std::fs::write(&beside, bytes)?;
-            std::fs::rename(&beside, &file)
+            let mut written = File::create(&beside)?;
+            written.write_all(bytes)?;
+            written.sync_all()?;
+            std::fs::rename(&beside, &file)?;
+            #[cfg(unix)]
+            if let Some(folder) = file.parent() {
+                File::open(folder)?.sync_all()?;
+            }
+            Ok(())
         };
-        write().map_err(|error| Error::File {
+        write().map_err(|error: std::io::Error| Error::File {
             what: "write",
             path: file.clone(),
             why: error.to_string(),

@@ -173,8 +173,9 @@ fn copy_of(file: &Path, hash: &str, bytes: &[u8], copies: &Path) -> Result<PathB
     std::fs::create_dir_all(copies).map_err(failed("cannot make the folder for"))?;
     let there = std::fs::read(&copy).is_ok_and(|there| there == bytes);
     if !there {
-        // Written beside and renamed, so that another process never loads half a library.
-        let beside = copies.join(format!(".{}-{name}", std::process::id()));
+        // Written beside and renamed: under its name there is never half a library. One process at a time has the folder, so
+        // the name beside is always the same, and what one that was killed left does not stay.
+        let beside = copies.join(format!(".{name}.partial"));
         std::fs::write(&beside, bytes).map_err(failed("cannot copy the plugin to"))?;
         std::fs::rename(&beside, &copy).map_err(failed("cannot copy the plugin to"))?;
     }

@@ -42,7 +42,9 @@ impl Error {
             Self::Exists(_) => {
                 "a store is never overwritten: choose another folder, or resume the run"
             }
-            Self::Open { .. } => "check the path, its permissions and the space left",
+            Self::Open { .. } => {
+                "check the path, its permissions and the space left, and that no other program has it open to write"
+            }
             Self::NotAStore(_) => "give the folder of a run, which holds store.db",
             Self::Newer { .. } => "use the version of orchestrator that wrote it, or a later one",
             Self::Sql(error) => match error.sqlite_error_code() {
@@ -51,6 +53,9 @@ impl Error {
                 }
                 Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::ReadOnly) => {
                     "the disk refused to write: make room or check permissions, then resume"
+                }
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                    "another program has held a lock on store.db for too long: close it there, then resume the run"
                 }
                 _ => "the store is consistent up to the last completed tick: resume the run",
             },

@@ -11,9 +11,9 @@ mod rows;
 mod tick;
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
@@ -24,8 +24,8 @@ pub use query::{
     SimilarityRow,
 };
 pub use rows::{
-    Anchor, Annotation, Answer, Checkpoint, Document, Evaluation, Judgement, Plugin, Projection,
-    Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
+    Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
+    Projection, Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
 pub use tick::Tick;
 
@@ -35,6 +35,8 @@ const APPLICATION_ID: i32 = 0x6f72_6368;
 const VERSION: i32 = 2;
 
 const ADDED_IN_2: &str = include_str!("schema_2.sql");
+/// How long another program that writes to the file is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open store.
 pub struct Store {
@@ -72,7 +74,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens a store to read.
+    /// Opens a store to read: all that is read is of one moment, whatever a run writes meanwhile.
     ///
     /// # Errors
     /// If it is no store, or of a newer version.
@@ -80,6 +82,7 @@ impl Store {
         let store = Self::open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         store.check_version()?;
         store.connection.pragma_update(None, "query_only", true)?;
+        store.connection.execute_batch("BEGIN")?;
         Ok(store)
     }
 
@@ -94,6 +97,7 @@ impl Store {
             path: path.to_owned(),
         };
         let set = || {
+            store.connection.busy_timeout(PATIENCE)?;
             store
                 .connection
                 .pragma_update(None, "journal_mode", "WAL")?;
@@ -144,16 +148,38 @@ impl Store {
 
     /// Brings an older store to this version, after a copy of it was laid beside: `store.db.version-1`.
     fn migrate(&self, version: i32) -> Result<(), Error> {
-        let mut copy = self.path.clone().into_os_string();
-        copy.push(format!(".version-{version}"));
-        if !Path::new(&copy).exists() {
-            let copy = copy.to_string_lossy();
-            self.connection.execute("VACUUM INTO ?1", [&copy])?;
+        let beside = |ending: &str| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".version-{version}{ending}"));
+            PathBuf::from(name)
+        };
+        let (copy, partial) = (beside(""), beside(".partial"));
+        if !copy.exists() {
+            let failed = |why: std::io::Error| Error::Open {
+                path: copy.clone(),
+                why: why.to_string(),
+            };
+            // What was killed while it was made is no copy.
+            match std::fs::remove_file(&partial) {
+                Err(why) if why.kind() != std::io::ErrorKind::NotFound => return Err(failed(why)),
+                _ => {}
+            }
+            let into = partial.to_string_lossy();
+            self.connection.execute("VACUUM INTO ?1", [&into])?;
+            std::fs::rename(&partial, &copy).map_err(failed)?;
         }
-        self.connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; PRAGMA user_version = {VERSION};\n{ADDED_IN_2}\nCOMMIT;"
-        ))?;
-        Ok(())
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        // Another process may have done it meanwhile.
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, i32>(0);
+        let now = self.connection.query_row("PRAGMA user_version", [], read)?;
+        let changes = if now < VERSION {
+            format!("PRAGMA user_version = {VERSION};\n{ADDED_IN_2}")
+        } else {
+            String::new()
+        };
+        Ok(self
+            .connection
+            .execute_batch(&format!("{changes}\nCOMMIT;"))?)
     }
 
     /// The file.
@@ -167,7 +193,10 @@ impl Store {
     /// # Errors
     /// If the store cannot be written.
     pub fn tick(&mut self, number: u32, kind: &str, detail: &str) -> Result<Tick<'_>, Error> {
-        Tick::begin(self.connection.transaction()?, number, kind, detail)
+        // It will write: whoever else does is waited for at once.
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        Tick::begin(transaction, number, kind, detail)
     }
 
     /// The number of the last completed tick, if any.

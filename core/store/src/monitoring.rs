@@ -137,6 +137,19 @@ impl Store {
         )
     }
 
+    /// The last tick of a kind, if there is one.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_of_kind(&self, kind: &str) -> Result<Option<u32>, Error> {
+        let rows = self.all(
+            "SELECT max(number) FROM tick WHERE kind = ?1",
+            [kind],
+            |row| row.get(0),
+        )?;
+        Ok(rows.into_iter().next().flatten())
+    }
+
     /// Everything that was warned of, in order.
     ///
     /// # Errors

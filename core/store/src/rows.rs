@@ -225,6 +225,16 @@ pub struct Answer<'a> {
     pub comment: &'a str,
 }
 
+/// What people said in the end of a sample that was audited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // As above.
+pub struct Audited<'a> {
+    pub sample: &'a str,
+    pub verdict: &'a str,
+    pub annotator: &'a str,
+    pub agrees: bool,
+}
+
 /// Where a picture shows something.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // As above.

@@ -26,6 +26,14 @@ CREATE TABLE answer (
 ) STRICT;
 CREATE INDEX answer_question ON answer (question);
 
+CREATE TABLE audited (
+  sample TEXT PRIMARY KEY REFERENCES sample,
+  verdict TEXT NOT NULL,            -- what people said in the end: support, partial, contradict, unrelated
+  annotator TEXT NOT NULL,          -- who: all who agree, or who settled it
+  agrees INTEGER NOT NULL,          -- with the sample's role
+  tick INTEGER NOT NULL REFERENCES tick
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE projection (
   model TEXT NOT NULL,              -- version of the model: initial, epoch-N …
   kind TEXT NOT NULL,               -- anchor, document, sample

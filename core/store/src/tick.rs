@@ -4,8 +4,8 @@ use rusqlite::{Connection, Params, Transaction};
 
 use crate::error::Error;
 use crate::rows::{
-    Anchor, Annotation, Answer, Document, Evaluation, Judgement, Plugin, Projection, Provenance,
-    Question, Run, Sample, Score, Use, Verdict, text_id,
+    Anchor, Annotation, Answer, Audited, Document, Evaluation, Judgement, Plugin, Projection,
+    Provenance, Question, Run, Sample, Score, Use, Verdict, text_id,
 };
 
 /// The rows of one tick. Dropped without [`Tick::complete`], none of them is kept.
@@ -315,6 +315,24 @@ impl<'s> Tick<'s> {
     /// If the store cannot be written.
     pub fn add_answer(&self, answer: &Answer<'_>) -> Result<(), Error> {
         insert_answer(&self.transaction, answer)
+    }
+
+    /// Adds what became of an audited sample.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub fn add_audited(&self, audited: &Audited<'_>) -> Result<(), Error> {
+        self.insert(
+            "INSERT INTO audited (sample, verdict, annotator, agrees, tick) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                audited.sample,
+                audited.verdict,
+                audited.annotator,
+                audited.agrees,
+                self.number,
+            ),
+        )?;
+        Ok(())
     }
 
     /// Adds where a picture shows something.

@@ -33,10 +33,19 @@ pub struct Group {
     pub missing: Vec<String>,
 }
 
+/// What each variant is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// All others with this one.
+    One(String),
+    /// Each with another, by its own name: what it adds to that. Whoever is not named, with the first.
+    Each(BTreeMap<String, String>),
+}
+
 /// What came of comparing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The variant that the others are compared with.
+    /// The variant that the others are compared with; the first of all, where each is compared with another.
     pub baseline: String,
     /// All of them, in the order given.
     pub variants: Vec<Compared>,
@@ -44,9 +53,9 @@ pub struct Comparison {
     pub rows: Vec<ComparisonRow>,
     /// How many tests Holm's correction is for: all of `rows`.
     pub comparisons: usize,
-    /// What differs in the plans, for each but the baseline.
+    /// What differs in the plans, for each that is compared with another.
     pub plans: Vec<PlanDifference>,
-    /// What differs in the pools, for each but the baseline.
+    /// What differs in the pools, likewise.
     pub pools: Vec<PoolDifference>,
 }
 
@@ -88,6 +97,8 @@ pub struct ComparisonRow {
 /// A variant against the baseline, by the queries that both have (with the same seeds, where they share some).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Against {
+    /// The variant that it is compared with.
+    pub baseline: String,
     /// Mean difference, variant minus baseline.
     pub difference: f64,
     /// 95 % bootstrap interval of it, over queries.
@@ -113,6 +124,8 @@ pub struct Against {
 pub struct PlanDifference {
     /// The variant.
     pub variant: String,
+    /// What it is compared with.
+    pub baseline: String,
     /// The places; names and seeds aside.
     pub paths: Vec<PathDifference>,
 }
@@ -122,6 +135,8 @@ pub struct PlanDifference {
 pub struct PoolDifference {
     /// The variant.
     pub variant: String,
+    /// What it is compared with.
+    pub baseline: String,
     /// Pairs of runs that were added up.
     pub runs: usize,
     /// By source, in its order.
@@ -162,29 +177,21 @@ impl Variant {
     }
 }
 
-/// Compares the trained models of runs, each with `baseline`'s, on `metrics` (all that every run has, if empty).
+/// Compares the trained models of runs with `reference`'s, on `metrics` (all that every run has, if empty).
 ///
 /// # Errors
-/// If there is nothing to compare, a run cannot be read or is not finished, runs are over different data, or the baseline or
+/// If there is nothing to compare, a run cannot be read or is not finished, runs are over different data, or the reference or
 /// a metric is not among them.
-pub fn compare(groups: &[Group], baseline: &str, metrics: &[String]) -> Result<Comparison, Error> {
+pub fn compare(
+    groups: &[Group],
+    reference: &Reference,
+    metrics: &[String],
+) -> Result<Comparison, Error> {
     let groups: Vec<&Group> = groups
         .iter()
         .filter(|group| !group.runs.is_empty())
         .collect();
-    let Some(of_baseline) = groups.iter().position(|group| group.name == baseline) else {
-        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
-        let told = Diagnostic::new(
-            Kind::Experiment,
-            format!("`{baseline}` is not among the finished runs that are compared"),
-        );
-        return Err(told
-            .help(match names.as_slice() {
-                [] => "no run is finished yet: orchestrator resume FOLDER goes on".to_owned(),
-                names => format!("--baseline can be {}", names.join(", ")),
-            })
-            .into());
-    };
+    let first = baseline_among(&groups, reference)?;
     let plans = groups
         .iter()
         .map(|group| group.runs.iter().map(|folder| read_plan(folder)).collect())
@@ -204,30 +211,38 @@ pub fn compare(groups: &[Group], baseline: &str, metrics: &[String]) -> Result<C
             })
         })
         .collect::<Result<Vec<Variant>, Error>>()?;
-    let base = &variants[of_baseline];
-    let rows = rows(&variants, base, &metrics);
-    let others = || {
-        variants
-            .iter()
-            .enumerate()
-            .filter(move |(place, _)| *place != of_baseline)
-            .map(|(_, variant)| variant)
+    let baselines: Vec<Option<&Variant>> = variants
+        .iter()
+        .map(|variant| {
+            let named = match reference {
+                Reference::One(_) => None,
+                Reference::Each(each) => each.get(&variant.name),
+            };
+            let named = named.and_then(|name| variants.iter().find(|one| one.name == *name));
+            Some(named.unwrap_or(&variants[first])).filter(|base| base.name != variant.name)
+        })
+        .collect();
+    let rows = rows(&variants, &baselines, &metrics);
+    let compared = || {
+        let pairs = variants.iter().zip(&baselines);
+        pairs.filter_map(|(variant, base)| Some(((*base)?, variant)))
     };
     Ok(Comparison {
-        baseline: base.name.clone(),
+        baseline: variants[first].name.clone(),
         comparisons: rows.iter().filter(|row| row.against.is_some()).count(),
         rows,
-        plans: others()
-            .filter_map(|variant| {
+        plans: compared()
+            .filter_map(|(base, variant)| {
                 let (before, after) = *pairs(base, variant).first()?;
                 Some(PlanDifference {
                     variant: variant.name.clone(),
+                    baseline: base.name.clone(),
                     paths: plan_differences(&base.plans[before], &variant.plans[after]),
                 })
             })
             .collect(),
-        pools: others()
-            .map(|variant| pool_difference(base, variant))
+        pools: compared()
+            .map(|(base, variant)| pool_difference(base, variant))
             .collect::<Result<_, Error>>()?,
         variants: variants
             .iter()
@@ -238,6 +253,29 @@ pub fn compare(groups: &[Group], baseline: &str, metrics: &[String]) -> Result<C
                 missing: variant.missing.clone(),
             })
             .collect(),
+    })
+}
+
+/// The place of the variant that the others are compared with.
+fn baseline_among(groups: &[&Group], reference: &Reference) -> Result<usize, Error> {
+    let place = match reference {
+        Reference::One(name) => groups.iter().position(|group| group.name == *name),
+        Reference::Each(_) => (!groups.is_empty()).then_some(0),
+    };
+    place.ok_or_else(|| {
+        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        let told = match reference {
+            Reference::One(name) => {
+                format!("`{name}` is not among the finished runs that are compared")
+            }
+            Reference::Each(_) => "no run is finished".to_owned(),
+        };
+        Diagnostic::new(Kind::Experiment, told)
+            .help(match names.as_slice() {
+                [] => "no run is finished yet: orchestrator resume FOLDER goes on".to_owned(),
+                names => format!("--baseline can be {}", names.join(", ")),
+            })
+            .into()
     })
 }
 
@@ -383,7 +421,11 @@ fn read_values(
     Ok(all)
 }
 
-fn rows(variants: &[Variant], base: &Variant, metrics: &[String]) -> Vec<ComparisonRow> {
+fn rows(
+    variants: &[Variant],
+    baselines: &[Option<&Variant>],
+    metrics: &[String],
+) -> Vec<ComparisonRow> {
     let mut asked = Vec::new();
     for (slice, name) in SLICES.iter().enumerate() {
         let queries = |variant: &Variant| variant.values[slice].first().map_or(0, BTreeMap::len);
@@ -395,12 +437,13 @@ fn rows(variants: &[Variant], base: &Variant, metrics: &[String]) -> Vec<Compari
             continue;
         }
         for metric in 0..metrics.len() {
-            asked.extend(variants.iter().map(|variant| (slice, metric, variant)));
+            let both = variants.iter().zip(baselines);
+            asked.extend(both.map(|(variant, base)| (slice, metric, variant, *base)));
         }
     }
     let mut rows: Vec<ComparisonRow> = asked
         .into_par_iter()
-        .filter_map(|(slice, metric, variant)| {
+        .filter_map(|(slice, metric, variant, base)| {
             let values = &variant.values[slice][metric];
             let by_seed: Vec<Option<f64>> = variant
                 .seeds()
@@ -423,9 +466,8 @@ fn rows(variants: &[Variant], base: &Variant, metrics: &[String]) -> Vec<Compari
                 mean: mean(&of_queries)?,
                 deviation: deviation(&told),
                 by_seed,
-                against: (variant.name != base.name)
-                    .then(|| against(&base.values[slice][metric], values))
-                    .flatten(),
+                against: base
+                    .and_then(|base| against(&base.name, &base.values[slice][metric], values)),
             })
         })
         .collect();
@@ -453,7 +495,7 @@ fn by_query(values: &Values, asked: impl Fn(&(u64, usize)) -> bool) -> BTreeMap<
 
 /// Two variants on the queries they share: with the same seeds where they have some in common, so that what a seed does to
 /// both of them is in neither's favour.
-fn against(base: &Values, other: &Values) -> Option<Against> {
+fn against(name: &str, base: &Values, other: &Values) -> Option<Against> {
     let seeds = |values: &Values| -> BTreeSet<u64> { values.keys().map(|key| key.0).collect() };
     let shared = seeds(base).intersection(&seeds(other)).next().is_some();
     let of = |values: &Values, opposite: &Values| {
@@ -476,6 +518,7 @@ fn against(base: &Values, other: &Values) -> Option<Against> {
     let test = randomisation_test(&differences);
     let count = |of: fn(&f64) -> bool| differences.iter().filter(|one| of(one)).count();
     Some(Against {
+        baseline: name.to_owned(),
         difference: mean(&differences)?,
         low,
         high,
@@ -535,6 +578,7 @@ fn pool_difference(base: &Variant, variant: &Variant) -> Result<PoolDifference, 
     }
     Ok(PoolDifference {
         variant: variant.name.clone(),
+        baseline: base.name.clone(),
         runs: pairs.len(),
         sources: sources.into_values().collect(),
     })

@@ -13,6 +13,7 @@ mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use orchestrator_config::Start;
 use orchestrator_model::Tokens;
 use orchestrator_plugin_host::dot;
 use orchestrator_store::{Projection, Role, SampleView, Tick};
@@ -180,7 +181,16 @@ impl Driver<'_> {
     ) -> Result<(), Error> {
         // Only the store knows what was: a run that goes on warns of the same.
         let mut before: BTreeMap<u32, Values> = BTreeMap::new();
-        for point in self.store.curve("monitor/")? {
+        // A model that begins anew after each round is compared with the untrained one and with itself.
+        let active = self.experiment.active_learning.as_ref();
+        let anew = match active {
+            Some(active) if active.start == Start::Cold => self.store.last_of_kind("annotate")?,
+            _ => None,
+        };
+        let points = self.store.curve("monitor/")?;
+        let first = points.iter().map(|point| point.tick).min();
+        let counts = |tick: u32| first == Some(tick) || anew.is_none_or(|anew| tick > anew);
+        for point in points.into_iter().filter(|point| counts(point.tick)) {
             let values = before.entry(point.tick).or_default();
             values.insert(point.name, point.value);
         }
