@@ -85,20 +85,7 @@ impl Run {
             if folder.exists() {
                 return Err(exists());
             }
-            for left in std::fs::read_dir(&beside).map_err(make_folder())? {
-                let left = left.map_err(make_folder())?;
-                let path = left.path();
-                if left.file_name() == "lock" {
-                    continue;
-                }
-                let is_folder = left.file_type().map_err(make_folder())?.is_dir();
-                let removed = if is_folder {
-                    std::fs::remove_dir_all(&path)
-                } else {
-                    std::fs::remove_file(&path)
-                };
-                removed.map_err(make_folder())?;
-            }
+            empty(&beside).map_err(make_folder())?;
             std::fs::create_dir(beside.join("checkpoints")).map_err(make_folder())?;
             let origin_json = serde_json::to_string_pretty(origin).unwrap_or_default();
             let mut files = vec![
@@ -318,6 +305,22 @@ impl Run {
             }
         }
     }
+}
+
+/// Removes what is in a folder, but for its lock.
+fn empty(folder: &Path) -> std::io::Result<()> {
+    for left in std::fs::read_dir(folder)? {
+        let left = left?;
+        if left.file_name() == "lock" {
+            continue;
+        }
+        if left.file_type()?.is_dir() {
+            std::fs::remove_dir_all(left.path())?;
+        } else {
+            std::fs::remove_file(left.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file whose content is on the disk before anything names it.
