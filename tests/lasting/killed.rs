@@ -35,11 +35,11 @@ fn a_run_killed_at_moments_drawn_by_chance_comes_to_the_same_end() {
             scope.spawn(move || {
                 let place = Place::new();
                 let mut chance = Chance(stream);
+                // Moments are from before there is a folder to after the end. A resumed run goes through what it has first:
+                // where it is killed before it gets any further, the next may take longer; where it gets to its end, less.
+                let mut most = whole;
                 for number in 0.. {
                     let name = format!("run-{number}");
-                    // From before there is a folder to after the end. A resumed run goes through what it has first: where
-                    // it is killed before it gets any further, the next may take longer.
-                    let mut most = whole;
                     let mut reached = None;
                     loop {
                         {
@@ -60,16 +60,15 @@ fn a_run_killed_at_moments_drawn_by_chance_comes_to_the_same_end() {
                         if !kill(child) {
                             // It was over before.
                             *left.lock().unwrap() += 1;
+                            most = most.mul_f64(0.5);
                             break;
                         }
                         place.clean();
                         let now = progress(&place, &name);
                         moments.lock().unwrap().push(now);
-                        most = if now > reached {
-                            whole
-                        } else {
-                            most.mul_f64(1.2)
-                        };
+                        if now <= reached {
+                            most = most.mul_f64(1.1);
+                        }
                         reached = now.max(reached);
                     }
                     place.ends_as_if_nothing_had_happened(&name);

@@ -219,8 +219,9 @@ impl Ending {
             (table, rows)
         });
         let mut rows: BTreeMap<_, _> = rows.collect();
-        // Of events, what is decided: not that it was stopped and resumed.
-        let decided = "SELECT kind, detail FROM event WHERE kind NOT IN ('start', 'resume', 'interrupt', 'finish', 'fail')";
+        // Of events, what was decided: not that it was stopped and resumed, nor what was encoded again for it.
+        let decided =
+            "SELECT kind, detail FROM event WHERE kind IN ('adapt', 'early_stop', 'rounds_ended')";
         rows.insert("decisions".to_owned(), all(decided));
         Self { files, rows }
     }
