@@ -188,6 +188,31 @@ audit: { samples: 6, from: suspicious }
         ),
         6
     );
+    // Nobody waits for an audit; once it is answered, what people said stands beside what the tool made of the samples.
+    store
+        .execute_batch(
+            "INSERT INTO answer (question, annotator, verdict, settles, flagged, comment)
+             SELECT id, 'ada', CASE id % 2 WHEN 0 THEN 'support' ELSE 'unrelated' END, 0, 0, '' FROM question WHERE round = 0",
+        )
+        .unwrap();
+    let _ = succeed(&["resume", "r", "--json"], folder.path());
+    let agreed = number(&store, "SELECT sum(a.agrees) FROM audited a");
+    assert_eq!(
+        agreed,
+        number(
+            &store,
+            "SELECT count(*) FROM question q JOIN sample s ON s.id = q.sample WHERE q.round = 0 AND (s.role = 'positive') = (q.id % 2 = 0)"
+        )
+    );
+    assert_eq!(
+        number(
+            &store,
+            "SELECT CAST(value AS INTEGER) FROM metric WHERE name = 'audit/both'"
+        ),
+        6
+    );
+    let report = std::fs::read_to_string(folder.path().join("r/report.html")).unwrap();
+    assert!(report.contains("What did people say?") && report.contains("Of 6 audited samples"));
 }
 
 /// A model that supports every claim whose text has an even length.

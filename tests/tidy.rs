@@ -159,6 +159,12 @@ fn dependencies_point_one_way() {
             }
         }
     }
+    for (package, dependencies) in &all {
+        assert!(
+            package == "orchestrator-cli" || !dependencies.contains("orchestrator-annotate"),
+            "{package} depends on annotate: only the command line starts a server"
+        );
+    }
     assert!(
         !all["orchestrator-reports"].contains("orchestrator-engine"),
         "a report reads the store alone"

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::charts::{Lines, chart, histogram, mean};
+use crate::people::{self, Agreement, Audit, Round};
 use crate::watched::{self, Mined, Monitoring, Picture, Warning};
 
 /// Everything the template shows.
@@ -37,7 +38,10 @@ pub(crate) struct View {
     mined: Vec<Mined>,
     pictures: Vec<Picture>,
     losses: Vec<Lines>,
+    decisions: Vec<String>,
     rounds: Vec<Round>,
+    agreements: Vec<Agreement>,
+    audit: Option<Audit>,
     examples: Vec<Examples>,
     rejected: Vec<Map<String, Value>>,
     plugins: Vec<PluginRow>,
@@ -147,15 +151,6 @@ struct EpochHistogram {
 }
 
 #[derive(Serialize)]
-struct Round {
-    round: usize,
-    asked: u64,
-    relevant: u64,
-    mean_probability: f64,
-    validation: Option<f64>,
-}
-
-#[derive(Serialize)]
 struct Examples {
     source: String,
     rows: Vec<Map<String, Value>>,
@@ -218,7 +213,7 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
     let known: BTreeSet<usize> = store.overlapping_with_training()?.into_iter().collect();
     let tested = store.per_anchor("initial", "test", &first)?.len();
     let funnel = store.funnel()?;
-    let rounds = rounds(store, &first)?;
+    let rounds = people::rounds(store, &first)?;
     Ok(View {
         headline: headline(store, &first, &evaluations)?,
         overlap: if known.is_empty() || known.len() == tested {
@@ -259,7 +254,10 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
         mined: watched::mined(store)?,
         pictures: watched::pictures(store, &epochs)?,
         losses: losses(store)?,
+        decisions: people::decisions(store)?,
         rounds,
+        agreements: people::agreements(store)?,
+        audit: people::audit(store)?,
         examples: examples(store)?,
         rejected: store.query(
             "SELECT filter, reason, sources, role, anchor, substr(text, 1, 240) AS text FROM
@@ -530,59 +528,6 @@ fn losses(store: &Store) -> Result<Vec<Lines>, Error> {
             chart(title.clone(), vec![(title, points)], "step")
         })
         .collect())
-}
-
-fn rounds(store: &Store, metric: &str) -> Result<Vec<Round>, Error> {
-    // The validation score after a round is that of the last epoch before the next round's answers.
-    let scores = store.query(
-        "SELECT t.number AS tick, m.value AS value, m.name AS name FROM metric m JOIN tick t ON t.number = m.tick
-         WHERE t.kind = 'evaluate' AND m.name LIKE 'epoch-%' ORDER BY t.number",
-    )?;
-    let suffix = format!("/validation/{metric}");
-    let scores: Vec<(i64, f64)> = scores
-        .iter()
-        .filter(|row| {
-            row["name"]
-                .as_str()
-                .is_some_and(|name| name.ends_with(&suffix))
-        })
-        .filter_map(|row| Some((row["tick"].as_i64()?, row["value"].as_f64()?)))
-        .collect();
-    let ticks: Vec<(i64, i64)> = store
-        .query("SELECT round, min(tick) AS tick FROM annotation GROUP BY round ORDER BY round")?
-        .iter()
-        .filter_map(|row| Some((row["round"].as_i64()?, row["tick"].as_i64()?)))
-        .collect();
-    let after = |from: i64, to: i64| {
-        scores
-            .iter()
-            .rev()
-            .find(|(tick, _)| *tick > from && *tick < to)
-            .map(|(_, value)| *value)
-    };
-    let rows = store.annotation_rounds()?;
-    let mut rounds = Vec::new();
-    if let Some((_, first)) = ticks.first() {
-        rounds.push(Round {
-            round: 0,
-            asked: 0,
-            relevant: 0,
-            mean_probability: 0.0,
-            validation: after(-1, *first),
-        });
-    }
-    for (place, row) in rows.into_iter().enumerate() {
-        let from = ticks.get(place).map_or(-1, |(_, tick)| *tick);
-        let to = ticks.get(place + 1).map_or(i64::MAX, |(_, tick)| *tick);
-        rounds.push(Round {
-            round: row.round,
-            asked: row.asked,
-            relevant: row.relevant,
-            mean_probability: row.mean_probability,
-            validation: after(from, to),
-        });
-    }
-    Ok(rounds)
 }
 
 /// A few samples of each source with all that is known of them: spread over the source by id, which is a hash.

@@ -35,6 +35,8 @@ const SENTENCES: [&str; 6] = [
 
 /// Six questions, the second and the fourth asked of two people.
 pub fn run_with_questions(folder: &Path) {
+    // What makes it a run's folder.
+    std::fs::write(folder.join("plan.json"), "{}").unwrap();
     let mut store = Store::create(&folder.join("store.db")).unwrap();
     let tick = store.tick(0, "data", "").unwrap();
     tick.add_run(&Run {

@@ -160,8 +160,10 @@ function showQuestion(question, opinions = null) {
         .filter(Boolean).join(" · "), { dir: "auto" })),
   );
   window.scrollTo(0, 0);
-  // Where there is room for the claim beside it, what is judged is in sight wherever it stands in its document.
-  if (matchMedia("(min-height: 40rem)").matches) $("text").querySelector("mark")?.scrollIntoView({ block: "nearest" });
+  // Where there is room for both, the claim stays in sight, and so is what is judged, wherever it stands in its document.
+  const room = window.innerHeight >= 640 && $("asking").offsetHeight < window.innerHeight * 0.3;
+  $("asking").classList.toggle("stays", room);
+  if (room) $("text").querySelector("mark")?.scrollIntoView({ block: "nearest" });
   $("claim").focus({ preventScroll: true });
 }
 

@@ -24,6 +24,9 @@ use crate::commands::{Manner, internal, interruptible, lock_beside};
 use crate::variants::{prepare, sweep_of};
 use crate::{compare, isolation, memory, model, show};
 
+/// How long a process may take to end that is told to.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
 /// How often the children are looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -109,12 +112,12 @@ fn go(sweep: &Sweep, folder: &Path, manner: &Manner) -> Result<(), Diagnostics> 
         warnings: BTreeSet::new(),
     };
     for run in &sweep.runs {
+        wait_for_end(folder, run);
         match Sweep::state(folder, run).map_err(Error::into_diagnostics)? {
             State::Finished => going.finished += 1,
             state => going.todo.push_back((run, state)),
         }
     }
-    tidy_up(sweep, folder);
     let result = going.finish_all();
     going.progress.finish();
     result?;
@@ -200,14 +203,18 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Removes what a run leaves that was killed while its folder was made.
-fn tidy_up(sweep: &Sweep, folder: &Path) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_half = |run: &SweepRun| name.starts_with(&format!(".{}.", run.name));
-        if sweep.runs.iter().any(is_half) {
-            let _ = std::fs::remove_dir_all(entry.path());
+/// A run whose sweep was killed ends at once, and holds its folder until the system has ended it: what goes on with the sweep
+/// waits for that a little. Whoever else works on the folder is told of by the run itself.
+fn wait_for_end(folder: &Path, run: &SweepRun) {
+    let until = Instant::now() + LONGEST_END;
+    for place in [run.name.clone(), format!(".{}.partial", run.name)] {
+        let lock = folder.join(place).join("lock");
+        let Ok(file) = File::options().write(true).open(lock) else {
+            continue;
+        };
+        let is_held = || matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock));
+        while is_held() && Instant::now() < until {
+            std::thread::sleep(POLL);
         }
     }
 }

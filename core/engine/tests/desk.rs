@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator_engine::desk::{Desk, Fate, Verdict, cohen_kappa};
+use orchestrator_engine::desk::{Desk, Fate, Verdict, asked_last, cohen_kappa};
 use orchestrator_store::{AnswerRow, QuestionView};
 use serde_json::Value;
 
@@ -360,4 +360,30 @@ fn kappa_is_that_of_scikit_learn() {
         }
     }
     assert_eq!(cohen_kappa::<u8>(&[]).kappa, None);
+}
+
+#[test]
+fn who_took_part_before_need_not_be_here_now() {
+    let mut all = questions(4, &[]);
+    all[2].tick = 7;
+    all[3].tick = 7;
+    // Bob answered in the first round; in the second only Ann is here, and passes one by.
+    let said = answers(&[
+        "1 ann skip",
+        "2 bob support",
+        "1 bob support",
+        "3 ann skip",
+        "4 ann partial",
+    ]);
+    let now = asked_last(all.clone());
+    assert_eq!(
+        now.iter().map(|question| question.id).collect::<Vec<_>>(),
+        [3, 4]
+    );
+    assert!(Desk::new(&now, &said).done());
+    assert!(
+        !Desk::new(&all, &said).done(),
+        "of all rounds together, Bob would be waited for"
+    );
+    assert!(asked_last(Vec::new()).is_empty());
 }

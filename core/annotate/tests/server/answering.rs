@@ -248,3 +248,42 @@ fn what_the_only_one_passed_by_waits_for_whoever_has_come_since() {
     assert_eq!(served.answer("bob", 2, "skip")["done"], true);
     assert_eq!(served.ended().0, Ended::Done);
 }
+
+#[test]
+fn only_what_was_asked_last_is_put() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::client::run_with_questions(folder.path(), 2, &[]);
+    let path = folder.path().join("store.db");
+    let mut store = orchestrator_store::Store::open(&path).unwrap();
+    let tick = store.tick(1, "select", "round 2").unwrap();
+    tick.add_question(&orchestrator_store::Question {
+        id: 3,
+        round: 2,
+        anchor: 0,
+        document: Some(0),
+        text: "They wake.",
+        sample: None,
+        shared: false,
+        similarity: None,
+        probabilities: None,
+    })
+    .unwrap();
+    tick.complete().unwrap();
+    drop(store);
+    let served = Served::over(folder);
+    let view = served.ask("/api/desk", &json!({ "name": "ann" }));
+    assert_eq!(
+        (
+            view["question"]["id"].as_u64(),
+            view["progress"]["questions"].as_u64()
+        ),
+        (Some(3), Some(1))
+    );
+    let early = json!({ "name": "ann", "question": 1, "verdict": "support" });
+    assert_eq!(
+        served.refused("/api/answer", &early),
+        (422, "unknown".into())
+    );
+    assert_eq!(served.answer("ann", 3, "unrelated")["done"], true);
+    assert_eq!(served.ended().0, Ended::Done);
+}

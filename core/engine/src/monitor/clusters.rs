@@ -1,13 +1,13 @@
 //! k-means over embeddings: seeded by k-means++ (Arthur & Vassilvitskii 2007), then Lloyd's algorithm (1982). The same groups for
 //! any number of threads: rows find their centre alone, and centres are summed in the order of the rows.
 
-use orchestrator_plugin_host::dot;
+use orchestrator_plugin_host::{dot, dots};
 use rayon::prelude::*;
 
 use crate::seed::unit;
 
 /// Rounds after which centres stay where they are.
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 12;
 
 /// Unit-length rows `[n, dim]`.
 #[derive(Clone, Copy)]
@@ -81,11 +81,18 @@ pub(crate) fn k_means(rows: Rows<'_>, mut centres: Vec<f32>) -> Vec<usize> {
     for _ in 0..ROUNDS {
         let lengths: Vec<f32> = centres.chunks_exact(dim).map(|one| dot(one, one)).collect();
         let nearest = |place: usize| {
+            let row = rows.at(place);
             let mut best = (f32::INFINITY, 0);
-            for (group, centre) in centres.chunks_exact(dim).enumerate() {
-                let distance = lengths[group] - 2.0 * dot(rows.at(place), centre);
-                if distance < best.0 {
-                    best = (distance, group);
+            for (four, block) in centres.chunks(4 * dim).enumerate() {
+                // A last block of fewer than four is filled up with its first.
+                let centre = |one: usize| block.chunks_exact(dim).nth(one).unwrap_or(&block[..dim]);
+                let products = dots(row, [0, 1, 2, 3].map(centre));
+                for (one, product) in products.iter().enumerate().take(block.len() / dim) {
+                    let group = 4 * four + one;
+                    let distance = lengths[group] - 2.0 * product;
+                    if distance < best.0 {
+                        best = (distance, group);
+                    }
                 }
             }
             best.1

@@ -34,6 +34,9 @@ use warnings::Values;
 /// Positives, and negatives, that are looked at.
 const MOST: usize = 2000;
 
+/// Negatives that are parted into groups, evenly drawn from those looked at.
+const CLUSTERED: usize = 1000;
+
 /// Groups that the negatives' embeddings are parted into.
 const CLUSTERS: usize = 16;
 
@@ -277,6 +280,7 @@ impl Driver<'_> {
         found.add("difficulty", median(difficulty));
         let values: Vec<f32> = negatives
             .iter()
+            .step_by(negatives.len().div_ceil(CLUSTERED).max(1))
             .flat_map(|place| embedding(pool.samples[*place].text))
             .copied()
             .collect();

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::clusters::Rows;
+use crate::seed::mix;
 
 /// A place in the plane.
 pub(crate) type Point = [f64; 2];
@@ -12,63 +13,36 @@ pub(crate) type Point = [f64; 2];
 const BLOCK: usize = 8;
 
 /// Rounds after which the plane is what it is.
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 100;
 
-/// The rows on their first two principal components: subspace iteration over the centred rows (Bauer 1957, with Rayleigh-Ritz),
-/// sums in a fixed order. Signs are such that the largest share of each direction is positive. Without spread all are at 0.
+/// The rows on their first two principal components: the products of the centred rows with each other, or of their columns
+/// where those are fewer, and subspace iteration over that matrix (Bauer 1957, with Rayleigh-Ritz); sums in a fixed order. Signs
+/// are such that the largest share of each direction is positive. Without spread all are at 0.
 pub(crate) fn principal_plane(rows: Rows<'_>) -> Vec<Point> {
     let (n, dim) = (rows.len(), rows.dim);
     if n == 0 || dim == 0 {
         return vec![[0.0; 2]; n];
     }
     let centred = centred(rows);
-    let block = BLOCK.min(dim).max(2);
-    // Anything that is not at right angles to what is sought will do to begin with: cosines of whole multiples.
-    let mut basis: Vec<Vec<f64>> = (0..block)
-        .map(|direction| {
-            (0..dim)
-                .map(|place| {
-                    let mixed = crate::seed::mix((direction * dim + place) as u64);
-                    (mixed >> 11) as f64 / (1u64 << 53) as f64 - 0.5
-                })
-                .collect()
-        })
+    let columns: Vec<f64> = (0..dim)
+        .flat_map(|column| centred.iter().skip(column).step_by(dim))
+        .copied()
         .collect();
-    orthonormal(&mut basis);
-    let mut shown = project(&centred, dim, &basis);
-    let mut before = [0.0; 2];
-    for _ in 0..ROUNDS {
-        // The basis times the covariance: a column at a time, each summed over the rows in order.
-        let columns: Vec<[f64; BLOCK]> = (0..dim)
-            .into_par_iter()
-            .map(|column| {
-                let mut sums = [0.0; BLOCK];
-                for (row, of_row) in shown.iter().enumerate() {
-                    let value = centred[row * dim + column];
-                    for (sum, one) in sums.iter_mut().zip(of_row) {
-                        *sum += value * one;
-                    }
-                }
-                sums
-            })
-            .collect();
-        for (direction, one) in basis.iter_mut().enumerate() {
-            for (value, sums) in one.iter_mut().zip(&columns) {
-                *value = sums[direction];
-            }
-        }
-        orthonormal(&mut basis);
-        shown = project(&centred, dim, &basis);
-        let spreads = turn_to_axes(&mut basis, &mut shown);
-        let settled = |place: usize| {
-            (spreads[place] - before[place]).abs() <= 1e-13 * spreads[0].max(f64::MIN_POSITIVE)
-        };
-        if settled(0) && settled(1) {
-            break;
-        }
-        before = [spreads[0], spreads[1]];
-    }
-    let sign = |direction: &[f64]| {
+    let of_columns = |weights: &[f64]| -> Vec<f64> {
+        let columns = columns.chunks_exact(n);
+        columns.map(|column| product(column, weights)).collect()
+    };
+    let found = if n < dim {
+        leading(&products(&centred, dim), n)
+    } else {
+        leading(&products(&columns, n), dim)
+    };
+    let mut directions: Vec<Vec<f64>> = found
+        .into_iter()
+        .map(|one| if n < dim { of_columns(&one) } else { one })
+        .collect();
+    orthonormal(&mut directions);
+    for direction in &mut directions {
         let largest = direction.iter().fold(0.0f64, |largest, value| {
             if value.abs() > largest.abs() {
                 *value
@@ -76,13 +50,71 @@ pub(crate) fn principal_plane(rows: Rows<'_>) -> Vec<Point> {
                 largest
             }
         });
-        if largest < 0.0 { -1.0 } else { 1.0 }
-    };
-    let signs = [sign(&basis[0]), sign(&basis[1])];
-    shown
-        .iter()
-        .map(|row| [signs[0] * row[0], signs[1] * row[1]])
+        if largest < 0.0 {
+            direction.iter_mut().for_each(|value| *value = -*value);
+        }
+    }
+    centred
+        .chunks_exact(dim)
+        .map(|row| [0, 1].map(|place| product(row, &directions[place])))
         .collect()
+}
+
+/// Products of vectors `[n, length]` with each other, `[n, n]`.
+fn products(vectors: &[f64], length: usize) -> Vec<f64> {
+    let n = vectors.len() / length;
+    let of = |place: usize| &vectors[place * length..(place + 1) * length];
+    let lower: Vec<Vec<f64>> = (0..n)
+        .into_par_iter()
+        .map(|one| (0..=one).map(|other| product(of(one), of(other))).collect())
+        .collect();
+    let mut all = vec![0.0; n * n];
+    for (one, row) in lower.iter().enumerate() {
+        for (other, value) in row.iter().enumerate() {
+            all[one * n + other] = *value;
+            all[other * n + one] = *value;
+        }
+    }
+    all
+}
+
+/// The two eigenvectors of a symmetric matrix `[n, n]` without negative eigenvalues that have the largest ones.
+fn leading(matrix: &[f64], n: usize) -> [Vec<f64>; 2] {
+    // Anything that is not at right angles to what is sought will do to begin with.
+    let mut basis: Vec<Vec<f64>> = (0..BLOCK as u64)
+        .map(|direction| {
+            let value = |place: u64| (mix(direction << 32 | place) >> 11) as f64;
+            (0..n as u64)
+                .map(|place| value(place) / (1u64 << 53) as f64 - 0.5)
+                .collect()
+        })
+        .collect();
+    let mut before = [0.0; 2];
+    for _ in 0..ROUNDS {
+        orthonormal(&mut basis);
+        let mut image: Vec<Vec<f64>> = basis
+            .iter()
+            .map(|one| {
+                matrix
+                    .chunks_exact(n)
+                    .map(|row| product(row, one))
+                    .collect()
+            })
+            .collect();
+        let eigenvalues = turn_to_axes(&mut basis, &mut image);
+        let settled = |place: usize| {
+            let change = (eigenvalues[place] - before[place]).abs();
+            change <= 1e-13 * eigenvalues[0].max(f64::MIN_POSITIVE)
+        };
+        if settled(0) && settled(1) {
+            break;
+        }
+        before = [eigenvalues[0], eigenvalues[1]];
+        basis = image;
+    }
+    orthonormal(&mut basis);
+    let mut basis = basis.into_iter();
+    [(); 2].map(|()| basis.next().unwrap_or_default())
 }
 
 fn centred(rows: Rows<'_>) -> Vec<f64> {
@@ -142,29 +174,14 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
     (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + rest
 }
 
-/// Each centred row along each direction.
-fn project(centred: &[f64], dim: usize, basis: &[Vec<f64>]) -> Vec<[f64; BLOCK]> {
-    centred
-        .par_chunks_exact(dim)
-        .map(|row| {
-            let mut shown = [0.0; BLOCK];
-            for (shown, direction) in shown.iter_mut().zip(basis) {
-                *shown = product(row, direction);
-            }
-            shown
-        })
-        .collect()
-}
-
-/// Turns directions and rows so that the spread along each direction is the most that is left (Rayleigh-Ritz): the eigenvectors
-/// of a small symmetric matrix by Jacobi's rotations (1846). The spreads, largest first.
-fn turn_to_axes(basis: &mut [Vec<f64>], shown: &mut [[f64; BLOCK]]) -> [f64; BLOCK] {
+/// Turns a basis and its image so that each direction has the largest eigenvalue that is left (Rayleigh-Ritz): the eigenvectors
+/// of a small symmetric matrix by Jacobi's rotations (1846). The eigenvalues, largest first.
+fn turn_to_axes(basis: &mut [Vec<f64>], image: &mut [Vec<f64>]) -> [f64; BLOCK] {
     let mut matrix = [[0.0f64; BLOCK]; BLOCK];
-    for row in shown.iter() {
-        for a in 0..BLOCK {
-            for b in 0..BLOCK {
-                matrix[a][b] += row[a] * row[b];
-            }
+    for a in 0..BLOCK {
+        for b in 0..=a {
+            matrix[a][b] = product(&basis[a], &image[b]);
+            matrix[b][a] = matrix[a][b];
         }
     }
     let mut turn = [[0.0f64; BLOCK]; BLOCK];
@@ -194,23 +211,12 @@ fn turn_to_axes(basis: &mut [Vec<f64>], shown: &mut [[f64; BLOCK]]) -> [f64; BLO
     }
     let mut order: [usize; BLOCK] = std::array::from_fn(|place| place);
     order.sort_by(|a, b| matrix[*b][*b].total_cmp(&matrix[*a][*a]).then(a.cmp(b)));
-    let turned = |values: &[f64; BLOCK]| -> [f64; BLOCK] {
-        std::array::from_fn(|place| {
-            (0..BLOCK)
-                .map(|one| values[one] * turn[one][order[place]])
-                .sum()
-        })
-    };
-    shown.iter_mut().for_each(|row| *row = turned(row));
-    let dim = basis.first().map_or(0, Vec::len);
-    for column in 0..dim {
-        let mut values = [0.0; BLOCK];
-        for (value, direction) in values.iter_mut().zip(basis.iter()) {
-            *value = direction[column];
-        }
-        let values = turned(&values);
-        for (direction, value) in basis.iter_mut().zip(values) {
-            direction[column] = value;
+    for vectors in [basis, image] {
+        for place in 0..vectors[0].len() {
+            let values: [f64; BLOCK] = std::array::from_fn(|one| vectors[one][place]);
+            for (vector, to) in vectors.iter_mut().zip(order) {
+                vector[place] = (0..BLOCK).map(|one| values[one] * turn[one][to]).sum();
+            }
         }
     }
     std::array::from_fn(|place| matrix[order[place]][order[place]])
