@@ -555,3 +555,38 @@ fn the_ablation_adds_one_technique_with_each_variant() {
         assert!(shown.contains(path), "{path}: {shown}");
     }
 }
+
+#[test]
+fn the_experiments_that_compare_run_on_the_built_in_corpus() {
+    let folder = experiment("");
+    for (name, only, against) in [
+        (
+            "curriculum",
+            "[plain, paced, adaptive]",
+            "adaptive against plain",
+        ),
+        ("dynamic-mining", "[once, careful]", "careful against once"),
+        (
+            "active-learning",
+            "[nobody, margin, cold]",
+            "cold against nobody",
+        ),
+    ] {
+        let file = repository().join(format!("experiments/{name}.yaml"));
+        let only = format!("sweep.only={only}");
+        let shown = succeed(
+            &[
+                "run",
+                file.to_str().unwrap(),
+                "--run-dir",
+                name,
+                "--set",
+                "sweep.seeds=[13]",
+                "--set",
+                &only,
+            ],
+            folder.path(),
+        );
+        assert!(shown.contains(against), "{shown}");
+    }
+}
