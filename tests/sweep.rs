@@ -565,7 +565,11 @@ fn the_experiments_that_compare_run_on_the_built_in_corpus() {
             "[plain, paced, adaptive]",
             "adaptive against plain",
         ),
-        ("dynamic-mining", "[once, every-epoch]", "every-epoch against once"),
+        (
+            "dynamic-mining",
+            "[once, every-epoch]",
+            "every-epoch against once",
+        ),
         (
             "active-learning",
             "[nobody, margin, cold]",
