@@ -1,6 +1,6 @@
 //! Who answers a round's questions, and what becomes of the answers: judgements that training knows from then on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use orchestrator_config::{ActiveLearning, Annotator, Llm};
 use orchestrator_data::{Dataset, Label, Split};
@@ -8,7 +8,7 @@ use orchestrator_store as store;
 use orchestrator_store::{QuestionView, Role};
 use serde_json::json;
 
-use crate::desk::{Agreement, Desk, Fate, Verdict, cohen_kappa};
+use crate::desk::{Desk, Fate, Verdict, cohen_kappa};
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
 use crate::progress::Event;
@@ -35,14 +35,6 @@ struct Answers {
 impl Answers {
     fn note(&mut self, name: &str, value: f64) {
         self.metrics.push((name.to_owned(), value));
-    }
-
-    fn agreement(&mut self, of: &str, agreement: Agreement) {
-        self.note(&format!("{of}/both"), agreement.n as f64);
-        self.note(&format!("{of}/agreed"), agreement.agreed as f64);
-        if let Some(kappa) = agreement.kappa {
-            self.note(&format!("{of}/kappa"), kappa);
-        }
     }
 }
 
@@ -223,8 +215,8 @@ impl Driver<'_> {
 
     /// What people said, once they have said it.
     fn ask_people(&self, questions: &[QuestionView]) -> Result<Answers, Error> {
-        let ids: BTreeSet<u64> = questions.iter().map(|one| one.id).collect();
-        for again in [true, false] {
+        let mut waited = false;
+        loop {
             let rows = self.store.answers()?;
             let desk = Desk::new(questions, &rows);
             if desk.done() {
@@ -241,7 +233,8 @@ impl Driver<'_> {
                 }
                 for (one, other, agreement) in desk.agreements() {
                     let pair = format!("{one}, {other}");
-                    answers.agreement(&format!("annotators/{pair}"), agreement);
+                    let metrics = agreement.metrics(&format!("annotators/{pair}"));
+                    answers.metrics.extend(metrics);
                 }
                 return Ok(answers);
             }
@@ -250,17 +243,17 @@ impl Driver<'_> {
                 .filter(|(_, fate)| matches!(fate, Fate::Open | Fate::Disputed))
                 .count();
             match self.people {
-                Some(people) if again => {
+                Some(people) if !waited => {
+                    waited = true;
                     self.show(Event::Note(format!(
                         "{open} of {} questions wait for an answer",
-                        ids.len()
+                        questions.len()
                     )));
                     people.answer(&self.folder, self.cancelled)?;
                 }
                 _ => return Err(Error::Waiting(self.folder.clone(), open)),
             }
         }
-        Err(Error::Waiting(self.folder.clone(), questions.len()))
     }
 
     /// A language model's opinion, and how far it agrees with people on pairs they have judged.
@@ -317,7 +310,7 @@ impl Driver<'_> {
             })
             .collect();
         if !pairs.is_empty() {
-            answers.agreement("llm", cohen_kappa(&pairs));
+            answers.metrics.extend(cohen_kappa(&pairs).metrics("llm"));
             let each: Vec<serde_json::Value> = checks
                 .iter()
                 .zip(&said[questions.len()..])

@@ -103,10 +103,8 @@ impl Driver<'_> {
                     .map(|(one, other, of)| (format!("annotators/{one}, {other}"), *of)),
             );
             for (of, agreement) in all {
-                tick.add_metric(None, &format!("{of}/both"), agreement.n as f64)?;
-                tick.add_metric(None, &format!("{of}/agreed"), agreement.agreed as f64)?;
-                if let Some(kappa) = agreement.kappa {
-                    tick.add_metric(None, &format!("{of}/kappa"), kappa)?;
+                for (name, value) in agreement.metrics(&of) {
+                    tick.add_metric(None, &name, value)?;
                 }
             }
             Ok(())

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use orchestrator_store::QuestionView;
 use serde_json::{Map, Value, json};
 
-use super::json::{objects, text};
+use super::json::{read_each, text};
 use super::{Read, Wrong};
 
 pub(super) fn write(questions: &[&QuestionView]) -> String {
@@ -36,18 +36,7 @@ pub(super) fn write(questions: &[&QuestionView]) -> String {
 }
 
 pub(super) fn read(file: &str) -> Result<Vec<Read>, Vec<Wrong>> {
-    let (mut answers, mut wrong) = (Vec::new(), Vec::new());
-    for (line, record) in objects(file)? {
-        match of_record(line, &record) {
-            Ok(found) => answers.extend(found),
-            Err(what) => wrong.push((line, what)),
-        }
-    }
-    if wrong.is_empty() {
-        Ok(answers)
-    } else {
-        Err(wrong)
-    }
+    read_each(file, of_record)
 }
 
 fn of_record(line: usize, record: &Map<String, Value>) -> Result<Vec<Read>, String> {

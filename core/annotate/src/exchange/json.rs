@@ -2,13 +2,32 @@
 
 use serde_json::{Map, Value};
 
-use super::Wrong;
+use super::{Read, Wrong};
 
 /// An object of a file with the line it begins at.
 pub(super) type Object = (usize, Map<String, Value>);
 
+/// What `of` reads of each object of a file that is one JSON array; all that is wrong with it, or all of it.
+pub(super) fn read_each(
+    text: &str,
+    of: impl Fn(usize, &Map<String, Value>) -> Result<Vec<Read>, String>,
+) -> Result<Vec<Read>, Vec<Wrong>> {
+    let (mut answers, mut wrong) = (Vec::new(), Vec::new());
+    for (line, object) in objects(text)? {
+        match of(line, &object) {
+            Ok(found) => answers.extend(found),
+            Err(what) => wrong.push((line, what)),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(answers)
+    } else {
+        Err(wrong)
+    }
+}
+
 /// The objects of a file that is one JSON array, each with its line.
-pub(super) fn objects(text: &str) -> Result<Vec<Object>, Vec<Wrong>> {
+fn objects(text: &str) -> Result<Vec<Object>, Vec<Wrong>> {
     let values: Vec<Value> = match serde_json::from_str(text) {
         Ok(Value::Array(values)) => values,
         Ok(_) => return Err(vec![(1, "the file is not one JSON array".to_owned())]),

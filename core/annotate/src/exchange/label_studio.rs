@@ -5,7 +5,7 @@
 use orchestrator_store::QuestionView;
 use serde_json::{Map, Value, json};
 
-use super::json::{objects, text};
+use super::json::{read_each, text};
 use super::{Read, Wrong};
 
 /// The labelling configuration of the project that the tasks are imported into.
@@ -43,18 +43,7 @@ pub(super) fn write(questions: &[&QuestionView]) -> String {
 }
 
 pub(super) fn read(file: &str) -> Result<Vec<Read>, Vec<Wrong>> {
-    let (mut answers, mut wrong) = (Vec::new(), Vec::new());
-    for (line, task) in objects(file)? {
-        match of_task(line, &task) {
-            Ok(found) => answers.extend(found),
-            Err(what) => wrong.push((line, what)),
-        }
-    }
-    if wrong.is_empty() {
-        Ok(answers)
-    } else {
-        Err(wrong)
-    }
+    read_each(file, of_task)
 }
 
 fn of_task(line: usize, task: &Map<String, Value>) -> Result<Vec<Read>, String> {

@@ -2,7 +2,7 @@
 //! the pools. Reads stores and plans, writes nothing.
 
 mod plans;
-mod statistics;
+pub(crate) mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

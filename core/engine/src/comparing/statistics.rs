@@ -91,15 +91,15 @@ pub fn bootstrap_interval(values: &[f64]) -> Option<(f64, f64)> {
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    Some((quantile(&means, 0.025), quantile(&means, 0.975)))
+    quantile(&means, 0.025).zip(quantile(&means, 0.975))
 }
 
-/// A quantile of sorted values, linear between two (Hyndman and Fan's type 7, numpy's default).
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let below = place.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
+/// A quantile of sorted values, linear between two (Hyndman and Fan's type 7, numpy's default). `None` of no values.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let place = share * sorted.len().checked_sub(1)? as f64;
+    let low = sorted[place as usize];
+    let high = sorted.get(place as usize + 1).copied().unwrap_or(low);
+    Some(low + (high - low) * place.fract())
 }
 
 /// p values corrected for being several (Holm, "A simple sequentially rejective multiple test procedure", 1979): the k-th

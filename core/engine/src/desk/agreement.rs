@@ -16,6 +16,18 @@ pub struct Agreement {
     pub kappa: Option<f64>,
 }
 
+impl Agreement {
+    /// As metrics of the store: `OF/both`, `OF/agreed` and, where there is one, `OF/kappa`.
+    pub(crate) fn metrics(self, of: &str) -> Vec<(String, f64)> {
+        let mut metrics = vec![
+            (format!("{of}/both"), self.n as f64),
+            (format!("{of}/agreed"), self.agreed as f64),
+        ];
+        metrics.extend(self.kappa.map(|kappa| (format!("{of}/kappa"), kappa)));
+        metrics
+    }
+}
+
 /// Cohen's kappa (J. Cohen, A coefficient of agreement for nominal scales, Educational and Psychological Measurement 20, 1960):
 /// `(observed - expected) / (1 - expected)`, without weights. `pairs`: both labels of each item.
 #[must_use]

@@ -1,22 +1,11 @@
 //! How well two groups of numbers are apart, and how evenly things are spread: pure functions over values.
 
-/// The value below which a share of the values lies, linear between neighbours (numpy's default). `None` of no values.
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let place = share * sorted.len().checked_sub(1)? as f64;
-    let low = sorted[place as usize];
-    let high = sorted.get(place as usize + 1).copied().unwrap_or(low);
-    Some(low + (high - low) * place.fract())
-}
+pub(crate) use crate::comparing::statistics::{mean, quantile};
 
 /// The middle of the values; of two middles, their mean. `None` of no values.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     quantile(&values, 0.5)
-}
-
-/// The mean. `None` of no values.
-pub(crate) fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The share of the values that a condition holds of. `None` of no values.
