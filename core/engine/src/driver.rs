@@ -308,6 +308,7 @@ impl Driver<'_> {
                     relevant: reading.relevant(one.label),
                     grade: reading.grade(one.label),
                     held_back: hidden.contains(&(one.anchor, one.document)),
+                    spoiled: false,
                 })?;
             }
             Ok(())

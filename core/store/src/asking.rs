@@ -74,6 +74,7 @@ pub struct ProjectionRow {
     pub item: String,
     pub x: f64,
     pub y: f64,
+    pub method: String,
     pub tick: u32,
 }
 
@@ -188,7 +189,7 @@ impl Store {
     /// If the store cannot be read.
     pub fn projections(&self) -> Result<Vec<ProjectionRow>, Error> {
         self.all(
-            "SELECT model, kind, item, x, y, tick FROM projection ORDER BY tick, model, kind, length(item), item",
+            "SELECT model, kind, item, x, y, method, tick FROM projection ORDER BY tick, model, kind, length(item), item",
             [],
             |row| {
                 Ok(ProjectionRow {
@@ -197,7 +198,8 @@ impl Store {
                     item: row.get(2)?,
                     x: row.get(3)?,
                     y: row.get(4)?,
-                    tick: row.get(5)?,
+                    method: row.get(5)?,
+                    tick: row.get(6)?,
                 })
             },
         )

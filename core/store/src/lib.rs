@@ -2,6 +2,7 @@
 //! only crate that knows SQL. A tick's rows and its completion are one transaction; there is one writer. The schema is
 //! in `schema.sql`, for people in docs/STORE.md.
 
+mod analysing;
 mod asking;
 mod comparing;
 mod error;
@@ -16,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
+pub use analysing::{Slice, SliceScore, Suspect, Topic};
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
@@ -32,9 +34,17 @@ pub use tick::Tick;
 /// "orch", so that `file` and we know the format.
 const APPLICATION_ID: i32 = 0x6f72_6368;
 /// Grows with the schema; older stores are migrated, newer refused.
-const VERSION: i32 = 2;
+const VERSION: i32 = ADDED.len() as i32 + 1;
 
-const ADDED_IN_2: &str = include_str!("schema_2.sql");
+/// What each version after the first added.
+const ADDED: [&str; 2] = [include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+
+/// What a store of a version lacks.
+fn added_after(version: i32) -> String {
+    let known = usize::try_from(version).unwrap_or_default().max(1);
+    ADDED[known - 1..].join("\n")
+}
+
 /// How long another program that writes to the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -58,8 +68,9 @@ impl Store {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         )?;
         store.connection.execute_batch(&format!(
-            "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};\n{}\n{ADDED_IN_2}\nCOMMIT;",
-            include_str!("schema.sql")
+            "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};\n{}\n{}\nCOMMIT;",
+            include_str!("schema.sql"),
+            added_after(1)
         ))?;
         Ok(store)
     }
@@ -173,7 +184,7 @@ impl Store {
         let read = |row: &rusqlite::Row<'_>| row.get::<_, i32>(0);
         let now = self.connection.query_row("PRAGMA user_version", [], read)?;
         let changes = if now < VERSION {
-            format!("PRAGMA user_version = {VERSION};\n{ADDED_IN_2}")
+            format!("PRAGMA user_version = {VERSION};\n{}", added_after(now))
         } else {
             String::new()
         };

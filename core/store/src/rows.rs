@@ -111,6 +111,7 @@ pub struct Judgement<'a> {
     pub relevant: bool,
     pub grade: f32,
     pub held_back: bool,
+    pub spoiled: bool,
 }
 
 /// A sample.
@@ -245,6 +246,8 @@ pub struct Projection<'a> {
     pub item: &'a str,
     pub x: f64,
     pub y: f64,
+    /// `umap`, `tsne` or `pca`.
+    pub method: &'a str,
 }
 
 /// A checkpoint's file.

@@ -38,7 +38,7 @@ impl<'s> Tick<'s> {
         self.number
     }
 
-    fn insert(&self, sql: &str, values: impl Params) -> Result<usize, Error> {
+    pub(crate) fn insert(&self, sql: &str, values: impl Params) -> Result<usize, Error> {
         Ok(self.transaction.prepare_cached(sql)?.execute(values)?)
     }
 
@@ -50,7 +50,7 @@ impl<'s> Tick<'s> {
         Ok(self.transaction.commit()?)
     }
 
-    fn text(&self, content: &str) -> Result<i64, Error> {
+    pub(crate) fn text(&self, content: &str) -> Result<i64, Error> {
         let id = text_id(content);
         self.insert(
             "INSERT OR IGNORE INTO text (id, content) VALUES (?1, ?2)",
@@ -128,8 +128,8 @@ impl<'s> Tick<'s> {
     pub fn add_judgement(&self, judgement: &Judgement<'_>) -> Result<(), Error> {
         let sentences = serde_json::to_string(judgement.sentences).unwrap_or_default();
         self.insert(
-            "INSERT INTO judgement (anchor, document, label, sentences, relevant, grade, held_back)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO judgement (anchor, document, label, sentences, relevant, grade, held_back, spoiled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
                 judgement.anchor as i64,
                 judgement.document as i64,
@@ -138,6 +138,7 @@ impl<'s> Tick<'s> {
                 judgement.relevant,
                 judgement.grade,
                 judgement.held_back,
+                judgement.spoiled,
             ),
         )?;
         Ok(())
@@ -341,8 +342,8 @@ impl<'s> Tick<'s> {
     /// If the store cannot be written.
     pub fn add_projection(&self, shown: &Projection<'_>) -> Result<(), Error> {
         self.insert(
-            "INSERT INTO projection (model, kind, item, x, y, tick) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (shown.model, shown.kind, shown.item, shown.x, shown.y, self.number),
+            "INSERT INTO projection (model, kind, item, x, y, method, tick) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (shown.model, shown.kind, shown.item, shown.x, shown.y, shown.method, self.number),
         )?;
         Ok(())
     }

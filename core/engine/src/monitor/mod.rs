@@ -80,6 +80,7 @@ impl Monitored {
                 item: &number.to_string(),
                 x: *x,
                 y: *y,
+                method: "pca",
             })?;
         }
         for warning in &self.warnings {
