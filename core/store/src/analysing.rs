@@ -37,6 +37,16 @@ pub struct SliceScore<'a> {
     pub value: f64,
 }
 
+/// What a sample does to the model, at a version of it.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)] // As above.
+pub struct Influence {
+    pub sample: SampleId,
+    pub value: f64,
+    pub loss: Option<f64>,
+    pub right: bool,
+}
+
 /// A sample whose label may be wrong.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)] // As above.
@@ -89,10 +99,17 @@ impl Tick<'_> {
     ///
     /// # Errors
     /// If the store cannot be written.
-    pub fn add_influence(&self, sample: SampleId, model: &str, value: f64) -> Result<(), Error> {
+    pub fn add_influence(&self, model: &str, influence: &Influence) -> Result<(), Error> {
         let _ = self.insert(
-            "INSERT INTO influence (sample, model, value, tick) VALUES (?1, ?2, ?3, ?4)",
-            (sample.to_string(), model, value, self.number()),
+            "INSERT INTO influence (sample, model, value, loss, right, tick) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                influence.sample.to_string(),
+                model,
+                influence.value,
+                influence.loss,
+                influence.right,
+                self.number(),
+            ),
         )?;
         Ok(())
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
-pub use analysing::{Slice, SliceScore, Suspect, Topic};
+pub use analysing::{Influence, Slice, SliceScore, Suspect, Topic};
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};

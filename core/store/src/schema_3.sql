@@ -21,7 +21,9 @@ CREATE TABLE topical (
 CREATE TABLE influence (
   sample TEXT NOT NULL REFERENCES sample,
   model TEXT NOT NULL,              -- version of the model it was measured at: epoch-N
-  value REAL NOT NULL,              -- by how much an epoch's steps on it lower the loss on validation; below 0 it hurts
+  value REAL NOT NULL,              -- by how much a step on it lowers the loss on validation, to first order; below 0 it hurts
+  loss REAL,                        -- its own loss at that version; NULL = no loss looks at it alone
+  right INTEGER NOT NULL,           -- a negative further than its anchor's positives are, a positive nearer than its negatives, on average
   tick INTEGER NOT NULL REFERENCES tick,
   PRIMARY KEY (sample, model)
 ) STRICT, WITHOUT ROWID;
