@@ -44,7 +44,7 @@ pub struct Influence {
     pub sample: SampleId,
     pub value: f64,
     pub loss: Option<f64>,
-    pub right: bool,
+    pub on_its_side: bool,
 }
 
 /// A sample whose label may be wrong.
@@ -101,13 +101,13 @@ impl Tick<'_> {
     /// If the store cannot be written.
     pub fn add_influence(&self, model: &str, influence: &Influence) -> Result<(), Error> {
         let _ = self.insert(
-            "INSERT INTO influence (sample, model, value, loss, right, tick) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO influence (sample, model, value, loss, on_its_side, tick) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             (
                 influence.sample.to_string(),
                 model,
                 influence.value,
                 influence.loss,
-                influence.right,
+                influence.on_its_side,
                 self.number(),
             ),
         )?;

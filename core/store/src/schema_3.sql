@@ -23,7 +23,7 @@ CREATE TABLE influence (
   model TEXT NOT NULL,              -- version of the model it was measured at: epoch-N
   value REAL NOT NULL,              -- by how much a step on it lowers the loss on validation, to first order; below 0 it hurts
   loss REAL,                        -- its own loss at that version; NULL = no loss looks at it alone
-  right INTEGER NOT NULL,           -- a negative further than its anchor's positives are, a positive nearer than its negatives, on average
+  on_its_side INTEGER NOT NULL,     -- a negative further than its anchor's positives are, a positive nearer than its negatives, on average
   tick INTEGER NOT NULL REFERENCES tick,
   PRIMARY KEY (sample, model)
 ) STRICT, WITHOUT ROWID;
