@@ -168,6 +168,7 @@ impl Driver<'_> {
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
+        self.tick_analyse(&model, &standing)?;
         if self.experiment.audit.is_some() {
             self.tick_audited()?;
         }

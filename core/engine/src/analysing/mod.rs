@@ -3,3 +3,41 @@
 //! metrics of ticks: functions of plan, store and checkpoint that change nothing of the run.
 
 mod influence;
+mod logistic;
+mod looking;
+mod suspects;
+
+use orchestrator_store::Suspect;
+
+use crate::driver::{Driver, Standing};
+use crate::error::Error;
+use crate::making::Knowledge;
+use crate::pool::Pool;
+use crate::training::Model;
+
+impl Driver<'_> {
+    /// Looks back at the pool with the model that was chosen.
+    pub(crate) fn tick_analyse(&mut self, model: &Model, standing: &Standing) -> Result<(), Error> {
+        let Some(number) = self.begin()? else {
+            return Ok(());
+        };
+        self.stage("look back at the samples");
+        let relevant = Knowledge::of(self.data, self.reading, &standing.told).relevant();
+        let pool = Pool::load(&self.store, number - 1, self.data, &model.encoder, relevant)?;
+        let suspects = self.suspects(model, &pool)?;
+        self.write(number, "analyse", "", |tick| {
+            for one in &suspects.rows {
+                tick.add_suspect(&Suspect {
+                    sample: one.sample,
+                    place: one.place,
+                    probability: one.probability,
+                    evidence: &one.evidence,
+                })?;
+            }
+            for (name, value) in &suspects.metrics {
+                tick.add_metric(None, name, *value)?;
+            }
+            Ok(())
+        })
+    }
+}
