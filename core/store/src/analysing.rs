@@ -236,6 +236,25 @@ impl Store {
         Ok(ids.into_iter().collect())
     }
 
+    /// The sources of each sample that still propose it, by name.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn sources(&self) -> Result<BTreeMap<SampleId, Vec<String>>, Error> {
+        let rows = self.all(
+            "SELECT DISTINCT p.sample, p.source FROM provenance p
+             WHERE NOT EXISTS (SELECT 1 FROM tick t WHERE t.kind = 'refresh' AND t.detail = p.source AND t.number > p.tick)
+             ORDER BY p.sample, p.source",
+            [],
+            |row| Ok((id(&row.get::<_, String>(0)?)?, row.get::<_, String>(1)?)),
+        )?;
+        let mut sources: BTreeMap<SampleId, Vec<String>> = BTreeMap::new();
+        for (sample, source) in rows {
+            sources.entry(sample).or_default().push(source);
+        }
+        Ok(sources)
+    }
+
     fn by_sample(&self, sql: &str) -> Result<BTreeMap<SampleId, f64>, Error> {
         let rows = self.all(sql, [], |row| {
             Ok((id(&row.get::<_, String>(0)?)?, row.get(1)?))

@@ -2,10 +2,12 @@
 //! end, which samples are suspect, how far positives and negatives are apart, and what the corpus is about. All of it is rows and
 //! metrics of ticks: functions of plan, store and checkpoint that change nothing of the run.
 
+mod apart;
 mod influence;
 mod logistic;
 mod looking;
 mod suspects;
+mod topical;
 
 use orchestrator_store::Suspect;
 
@@ -24,8 +26,13 @@ impl Driver<'_> {
         self.stage("look back at the samples");
         let relevant = Knowledge::of(self.data, self.reading, &standing.told).relevant();
         let pool = Pool::load(&self.store, number - 1, self.data, &model.encoder, relevant)?;
+        let topical = self.topical(&pool);
+        let apart = self.apart(model, &pool)?;
         let suspects = self.suspects(model, &pool)?;
         self.write(number, "analyse", "", |tick| {
+            if let Some(topical) = &topical {
+                topical.write(tick)?;
+            }
             for one in &suspects.rows {
                 tick.add_suspect(&Suspect {
                     sample: one.sample,
@@ -34,7 +41,7 @@ impl Driver<'_> {
                     evidence: &one.evidence,
                 })?;
             }
-            for (name, value) in &suspects.metrics {
+            for (name, value) in suspects.metrics.iter().chain(&apart) {
                 tick.add_metric(None, name, *value)?;
             }
             Ok(())

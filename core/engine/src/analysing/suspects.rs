@@ -34,8 +34,9 @@ const SAME: f64 = 0.7;
 
 /// Who is asked, in the order of the features.
 const MEMBERS: [&str; 3] = ["initial", "bm25", "trained"];
+const TRAINED: usize = 2;
 
-/// How many of the first are looked at where it is known which labels are wrong.
+/// How many of the first are looked at where it is known which labels are wrong, if there are as many.
 const FIRST: usize = 100;
 
 /// A suspect.
@@ -61,6 +62,15 @@ struct Facts {
     influence: BTreeMap<SampleId, f64>,
 }
 
+/// What is learned from. Of positives the trained model says nothing: it was trained to find them near.
+fn features(seen: &Seen, role: Role) -> [f64; FEATURES] {
+    let mut features = seen.features;
+    if role == Role::Positive {
+        features[2 * TRAINED..].fill(0.0);
+    }
+    features
+}
+
 /// Says how likely a pair is to be relevant.
 struct Judge {
     all: Logistic<FEATURES>,
@@ -70,7 +80,7 @@ struct Judge {
 
 impl Judge {
     /// `None` where there is nothing to learn from.
-    fn of(known: &[Known]) -> Option<Self> {
+    fn of(known: &[Known], role: Role) -> Option<Self> {
         let weights = vec![1.0; known.len()];
         let relevant: Vec<bool> = known.iter().map(|one| one.relevant).collect();
         let alone = [0, 1, 2].map(|member| {
@@ -81,7 +91,7 @@ impl Judge {
             Logistic::fit(&rows, &relevant, &weights)
         });
         Some(Self {
-            all: learn(known, &weights)?,
+            all: learn(known, role, &weights)?,
             alone,
         })
     }
@@ -91,8 +101,8 @@ fn of_member(seen: &Seen, member: usize) -> [f64; 2] {
     [seen.features[2 * member], seen.features[2 * member + 1]]
 }
 
-fn learn(known: &[Known], weights: &[f64]) -> Option<Logistic<FEATURES>> {
-    let rows: Vec<[f64; FEATURES]> = known.iter().map(|one| one.seen.features).collect();
+fn learn(known: &[Known], role: Role, weights: &[f64]) -> Option<Logistic<FEATURES>> {
+    let rows: Vec<[f64; FEATURES]> = known.iter().map(|one| features(&one.seen, role)).collect();
     let relevant: Vec<bool> = known.iter().map(|one| one.relevant).collect();
     Logistic::fit(&rows, &relevant, weights)
 }
@@ -106,7 +116,7 @@ fn wrong(
 ) -> (f64, Vec<f64>) {
     let relevant: Vec<f64> = looked
         .iter()
-        .map(|one| judge.probability(&one.seen.features))
+        .map(|one| judge.probability(&features(&one.seen, role)))
         .collect();
     let (share, shifted) = shifted(&relevant, weights, judge.prior);
     match role {
@@ -139,7 +149,7 @@ impl Driver<'_> {
                 .iter()
                 .filter(|one| pool.samples[one.place].view.role == role)
                 .collect();
-            if let Some(judge) = Judge::of(&known) {
+            if let Some(judge) = Judge::of(&known, role) {
                 let ranked = self.ranked(&judge, &known, role, &of_role, pool, &mut found.metrics);
                 if role == Role::Negative {
                     self.against_spoiled(&ranked, pool, &facts, &mut found.metrics)?;
@@ -176,7 +186,7 @@ impl Driver<'_> {
                 // Claims are drawn anew, with all that is known of each: pairs of one are not independent.
                 let seed = seed(self.experiment.seed, "suspects draw", &[draw]);
                 let claims = known.iter().map(|one| one.claim);
-                let judge = learn(known, &drawn(claims, seed))?;
+                let judge = learn(known, role, &drawn(claims, seed))?;
                 let weights = drawn(looked.iter().map(|one| one.anchor), !seed);
                 Some(wrong(&judge, role, looked, &weights).0)
             })
@@ -215,7 +225,7 @@ impl Driver<'_> {
         let view = |one: &Looked| &pool.samples[one.place].view;
         let is = |one: &Looked| spoiled.contains(&view(one).id);
         let all = ranked.iter().filter(|(one, _)| is(one)).count();
-        let first = FIRST.min(ranked.len());
+        let first = FIRST.min(all).max(1);
         metrics.push(("suspects/spoiled".to_owned(), all as f64));
         metrics.push((
             "suspects/chance".to_owned(),
@@ -224,11 +234,11 @@ impl Driver<'_> {
         let mut add = |name: &str, order: &mut dyn Iterator<Item = &Looked>| {
             let found = order.take(first).filter(|one| is(one)).count() as f64;
             metrics.push((
-                format!("suspects/{name}precision@{FIRST}"),
+                format!("suspects/{name}precision@{first}"),
                 found / first as f64,
             ));
             metrics.push((
-                format!("suspects/{name}recall@{FIRST}"),
+                format!("suspects/{name}recall@{first}"),
                 found / all.max(1) as f64,
             ));
         };
