@@ -9,7 +9,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
-use crate::text::passage;
+use crate::text::{passage, prose};
 use crate::words::{Place, Words, number};
 
 /// Every file of ours by the name under which another may stand in for it.
@@ -177,6 +177,7 @@ impl Templates {
     pub fn render(&self, name: &str, context: Value) -> Result<String, Error> {
         self.environment()
             .and_then(|environment| environment.get_template(name)?.render(context))
+            .map(|html| html.trim_start().to_owned())
             .map_err(|error| Error::Template {
                 ours: self.folder.is_none(),
                 why: located(&error, self.folder.as_deref()),
@@ -217,6 +218,10 @@ impl Templates {
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
             Value::from_safe_string(passage(&text, most.unwrap_or(100_000)))
+        });
+        environment.add_filter("prose", |value: &Value| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Value::from_safe_string(prose(&text))
         });
         environment.add_filter("sha256", |value: &Value| {
             Value::from_safe_string(format!(

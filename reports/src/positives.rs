@@ -280,6 +280,7 @@ pub struct Topics {
     pub all: u64,
     pub rows: Vec<Topic>,
     pub positives_agree: Option<f64>,
+    pub negatives_agree: Option<f64>,
     pub random_agree: Option<f64>,
     pub coherence: Option<f64>,
 }
@@ -323,6 +324,7 @@ fn topics(store: &Store) -> Result<Figure<Topics>, Error> {
             })
             .collect(),
         positives_agree: value("topics/positives_agree"),
+        negatives_agree: value("topics/negatives_agree"),
         random_agree: value("topics/random_agree"),
         coherence: value("topics/coherence"),
     });
