@@ -170,6 +170,23 @@ impl Templates {
         &self.sections
     }
 
+    /// Whether every template can be read.
+    ///
+    /// # Errors
+    /// If one is wrong: which, where and why.
+    pub fn check(&self) -> Result<(), Error> {
+        self.environment()
+            .map(drop)
+            .map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &minijinja::Error) -> Error {
+        Error::Template {
+            ours: self.folder.is_none(),
+            why: located(error, self.folder.as_deref()),
+        }
+    }
+
     /// A page as HTML.
     ///
     /// # Errors
@@ -178,10 +195,7 @@ impl Templates {
         self.environment()
             .and_then(|environment| environment.get_template(name)?.render(context))
             .map(|html| html.trim_start().to_owned())
-            .map_err(|error| Error::Template {
-                ours: self.folder.is_none(),
-                why: located(&error, self.folder.as_deref()),
-            })
+            .map_err(|error| self.wrong(&error))
     }
 
     /// Everything a template may use.
@@ -220,7 +234,9 @@ impl Templates {
             Value::from_safe_string(passage(&text, most.unwrap_or(100_000)))
         });
         environment.add_filter("prose", |value: &Value| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
             Value::from_safe_string(prose(&text))
         });
         environment.add_filter("sha256", |value: &Value| {

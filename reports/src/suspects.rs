@@ -39,7 +39,7 @@ pub(crate) fn suspects(
     let which = format!("FROM suspect u JOIN sample s ON s.id = u.sample AND s.role = '{role}'");
     let all = one(store, &format!("SELECT count(*) AS n {which}"))?.unwrap_or_default() as u64;
     let sql = format!(
-        "{} ORDER BY u.place LIMIT {SHOWN}",
+        "{} WHERE u.probability >= 0.01 OR u.place <= 10 ORDER BY u.place LIMIT {SHOWN}",
         samples_sql(&which, "u.place, u.probability, u.evidence, ")
     );
     if all == 0 {
@@ -92,7 +92,11 @@ pub(crate) fn share(store: &Store) -> Result<Figure<Share>, Error> {
     let found = rows(store, SHARE)?;
     let named = |wanted: &dyn Fn(&str) -> bool| {
         let mut rows = found.iter().rev();
-        rows.find(|row| text(row, "name").strip_prefix("suspects/").is_some_and(wanted))
+        rows.find(|row| {
+            text(row, "name")
+                .strip_prefix("suspects/")
+                .is_some_and(wanted)
+        })
     };
     let value = |name: &str| named(&|one| one == name).and_then(|row| maybe(row, "value"));
     let first = named(&|one| one.starts_with("precision@"))
@@ -103,16 +107,21 @@ pub(crate) fn share(store: &Store) -> Result<Figure<Share>, Error> {
         low: value("negatives/share_low"),
         high: value("negatives/share_high"),
         looked_at: value("negatives/looked_at").map(|n| n as u64),
-        spoiled: first.zip(at("precision")).map(|(first, precision)| Spoiled {
-            first,
-            precision,
-            recall: at("recall"),
-            chance: value("chance"),
-            by_loss: at("by_loss/precision"),
-            by_influence: at("by_influence/precision"),
-            by_similarity: at("by_similarity/precision"),
-        }),
+        spoiled: first
+            .zip(at("precision"))
+            .map(|(first, precision)| Spoiled {
+                first,
+                precision,
+                recall: at("recall"),
+                chance: value("chance"),
+                by_loss: at("by_loss/precision"),
+                by_influence: at("by_influence/precision"),
+                by_similarity: at("by_similarity/precision"),
+            }),
     });
-    let n = shown.as_ref().and_then(|share| share.looked_at).unwrap_or(u64::MAX);
+    let n = shown
+        .as_ref()
+        .and_then(|share| share.looked_at)
+        .unwrap_or(u64::MAX);
     Ok(Figure::some("suspect-share", SHARE, shown, "why.no-analysis").of(n))
 }

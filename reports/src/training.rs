@@ -382,9 +382,11 @@ pub struct OtherValue {
 const MOST_OTHER: usize = 36;
 
 /// Names that other figures show, or that belong to how the run went.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 20] = [
     "loss",
     "pool/",
+    "spoiled/",
+    "influence/",
     "learning_rate",
     "gradient_norm",
     "ratio",

@@ -81,6 +81,9 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "picture": { "enum": ["umap", "tsne", "pca", "off"], "default": "umap", "description": "How embeddings are laid out in the plane." },
                 "influence": { "enum": ["auto", "on", "off"], "default": "auto", "description": "Whether each sample's influence on the validation share is measured, once an epoch; auto = with a static encoder." },
             })), "What is found out about the run beside its metrics."),
+            "report": described(&group(json!({
+                "templates": described(&text, "A folder whose files stand in for the report's templates of the same name; docs/REPORT.md."),
+            })), "How the report is drawn. No part of the plan."),
             "sweep": sweep(),
         },
     })
