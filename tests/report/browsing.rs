@@ -225,12 +225,8 @@ fn it_can_be_used_without_sight_in_both_languages_and_appearances() {
         );
         return;
     }
-    for (language, theme) in [
-        ("en", "light"),
-        ("zh", "light"),
-        ("en", "dark"),
-        ("zh", "dark"),
-    ] {
+    // Colours do not depend on the language: each is looked at once with each.
+    for (language, theme) in [("en", "light"), ("zh", "dark")] {
         let page = browser.person();
         page.wide(if language == "en" { 1280 } else { 800 });
         open(&page);
