@@ -26,7 +26,7 @@ pub(crate) fn train(
 ) -> Result<(), Box<dyn Error>> {
     let mut step = 0;
     look(writing, draw, pool, 0)?;
-    for epoch in 0..EPOCHS {
+    for (epoch, stage) in STAGES.iter().enumerate() {
         let turn = |one: &Made| draw.bits("turn", (u64::from(one.place) << 8) | epoch as u64);
         // Three fifths of the pool, in an order of its own.
         let mut used: Vec<(u64, Made)> = pool
@@ -37,7 +37,7 @@ pub(crate) fn train(
             .collect();
         used.sort_by_key(|(turn, one)| (*turn, one.place));
         for block in used.chunks(BATCH * BLOCK) {
-            let detail = format!("epoch {}, {}", epoch + 1, STAGES[epoch]);
+            let detail = format!("epoch {}, {stage}", epoch + 1);
             writing.tick("train", &detail, |tick| {
                 tick.add_metric(None, "ratio", 4.0)?;
                 tick.add_metric(None, "negatives_short_of_ratio", 0.0)?;
