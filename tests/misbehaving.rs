@@ -73,6 +73,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "    - explicit_negative\n",
+        "    - bad_sampler: { how: metric }\n",
+        &["the metric `worth/seeing` is inf"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: metric_name }\n",
+        &["a metric called \"Not A Name\""],
+    ),
+    (
+        "    - explicit_negative\n",
         "    - bad_sampler: { how: service }\n",
         &["`bad_sampler` failed in propose"],
     ),
