@@ -507,11 +507,7 @@ fn whatever_a_plugin_does_in_its_process_is_an_error_that_says_what() {
         (Sampler, "metric_bytes", "whose name is not UTF-8"),
         (Filter, "metric_null", "a metric called \"\""),
         (Loss, "metric_nan", "the metric `loss` is NaN"),
-        (
-            Augmenter,
-            "metric_flood",
-            "more than 32 metrics in one call",
-        ),
+        (Sampler, "metric_flood", "more than 32 metrics in one call"),
         (Selector, "metric_and_error", "a metric called \"a b\""),
         (Augmenter, "parent", "parent 2, of 2"),
         (Filter, "forges", "`keep` has 0 values, not 2"),

@@ -57,7 +57,7 @@ choice! {
 /// `symmetric` and `directions` add contrasts with other anchors, and of positives with documents (GTE); `hardness` makes
 /// near negatives count more.
 ///
-/// Reports `accuracy`: the share of positives, by weight, that no document they are contrasted with is nearer to the anchor than.
+/// Reports `accuracy`: the share of positives, by weight, with no contrasted document nearer to the anchor.
 ///
 /// Henderson et al. 2017, van den Oord et al. 2018, Li et al. 2023 (GTE), Lan et al. 2025 (hardness); equal to
 /// sentence-transformers' `MultipleNegativesRankingLoss` and, if symmetric, `MultipleNegativesSymmetricRankingLoss`.
