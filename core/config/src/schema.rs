@@ -4,6 +4,7 @@ use orchestrator_plugin_host::{Kind, Limits, PluginInfo};
 use serde_json::{Map, Value, json};
 
 use crate::curriculum::IN_RULES;
+use crate::slices;
 
 /// The JSON Schema of an experiment file, with these plugins.
 #[must_use]
@@ -74,6 +75,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             "evaluate": group(json!({
                 "metrics": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^(ndcg|recall|mrr|map)(@[0-9]+)?$" } },
                 "bm25": group(json!({ "k1": { "type": "number", "minimum": 0 }, "b": { "type": "number", "minimum": 0, "maximum": 1 } })),
+                "slices": slices::schema(&step(plugins, Kind::Augmenter, &json!({}))),
             })),
             "sweep": sweep(),
         },

@@ -27,6 +27,7 @@ mod rescoring;
 pub mod retrieval;
 mod run;
 mod seed;
+mod slicing;
 pub mod sweeping;
 pub mod topics;
 mod training;
