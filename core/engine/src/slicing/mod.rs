@@ -9,7 +9,7 @@ mod scoring;
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::{DISTRACTORS, EvaluationSlice, PluginStep};
-use orchestrator_data::{Dataset, Document, Label, Split};
+use orchestrator_data::{Dataset, Judgement, Label, Split};
 use orchestrator_plugin_host::{Candidate, Kind};
 use orchestrator_store::{Role, SampleView, Slice, SliceRow, SliceScore, Tick, sample_id};
 use serde_json::{Map, Value, json};
@@ -210,7 +210,7 @@ impl Driver<'_> {
                     }
                 }
                 if let Some(step) = distractors {
-                    let given = relevant(data, &qrels);
+                    let given = supporting(data, qrels.keys());
                     for (view, made) in self.edited(step, number, moment, &given, sliced)? {
                         let detail = distractor(view, &made);
                         let claim = data.anchors[view.anchor].text.clone();
@@ -319,7 +319,7 @@ fn counted(items: &[SliceRow]) -> BTreeMap<String, f64> {
 pub(crate) fn evidence(data: &Dataset, anchor: usize) -> BTreeSet<String> {
     data.judgements_of(anchor)
         .iter()
-        .filter(|one| matches!(one.label, Label::Support | Label::Partial))
+        .filter(|one| supports(one))
         .map(|one| {
             let document = &data.documents[one.document];
             if one.sentences.is_empty() {
@@ -337,17 +337,21 @@ pub(crate) fn evidence(data: &Dataset, anchor: usize) -> BTreeSet<String> {
         .collect()
 }
 
-/// Claims with their relevant documents, as samples.
-fn relevant(data: &Dataset, qrels: &BTreeMap<usize, Vec<usize>>) -> Vec<SampleView> {
-    let claims: Vec<usize> = qrels
-        .iter()
-        .flat_map(|(anchor, documents)| documents.iter().map(|_| *anchor))
+fn supports(judgement: &Judgement) -> bool {
+    matches!(judgement.label, Label::Support | Label::Partial)
+}
+
+/// Claims with the documents that support them, as samples.
+fn supporting<'a>(data: &Dataset, anchors: impl Iterator<Item = &'a usize>) -> Vec<SampleView> {
+    let pairs: BTreeSet<(usize, usize)> = anchors
+        .flat_map(|anchor| data.judgements_of(*anchor))
+        .filter(|one| supports(one))
+        .map(|one| (one.anchor, one.document))
         .collect();
-    let documents = qrels.values().flatten();
-    let mut views = making::as_samples(data, claims.iter());
-    for (view, &document) in views.iter_mut().zip(documents) {
-        view.text = Document::full_text(&data.documents[document]);
-        view.id = sample_id(&data.anchors[view.anchor].id, &view.text, Role::Positive);
+    let mut views = making::as_samples(data, pairs.iter().map(|(anchor, _)| anchor));
+    for (view, &(anchor, document)) in views.iter_mut().zip(&pairs) {
+        view.text = data.documents[document].full_text();
+        view.id = sample_id(&data.anchors[anchor].id, &view.text, Role::Positive);
         view.document = Some(document);
         "relevant".clone_into(&mut view.source);
     }
