@@ -283,7 +283,8 @@ struct Contrast<'r> {
     pairs: Vec<(Pair, Pair)>,
 }
 
-/// The mean difference of nearness (`margin`), and whether it is above 0 (`accuracy`).
+/// The mean difference of nearness (`margin`), and whether it is above 0 (`accuracy`: 1 or 0, and 0.5 where there is none: BM25
+/// does not see what the other side does not have).
 fn compare(
     contrasts: &[Contrast<'_>],
     seer: &Seer<'_>,
@@ -302,7 +303,13 @@ fn compare(
     for contrast in contrasts {
         let n = contrast.pairs.len();
         let margin = differences.by_ref().take(n).sum::<f64>() / n.max(1) as f64;
-        let accuracy = f64::from(u8::from(margin > 0.0));
+        let accuracy = if margin > 0.0 {
+            1.0
+        } else if margin < 0.0 {
+            0.0
+        } else {
+            0.5
+        };
         scores.add(contrast.row, "accuracy", accuracy);
         scores.add(contrast.row, "margin", margin);
     }
