@@ -95,7 +95,7 @@ impl Experiment {
 pub struct Data {
     /// Where the documents are from.
     pub corpus: Source,
-    /// Other corpora by name, for samplers that look beyond.
+    /// Other corpora by name, for samplers that look beyond and for the slice `cross_domain`.
     pub other: BTreeMap<String, Source>,
     /// Name of the split that is trained on.
     pub train: String,

@@ -33,7 +33,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             "isolation": described(&isolation, "Where plugins run that were not shipped; each can say so itself."),
             "data": group(json!({
                 "corpus": corpus,
-                "other": described(&json!({ "type": "object", "additionalProperties": corpus }), "Other corpora by name, for samplers that look beyond."),
+                "other": described(&json!({ "type": "object", "additionalProperties": corpus }), "Other corpora by name: for samplers that look beyond, and for the slice cross_domain."),
                 "train": described(&json!({ "type": "string", "default": "train" }), "The split that is trained on."),
                 "validation": group(json!({ "from": text, "share": share })),
                 "test": described(&text, "The split that is scored, never chosen on."),
