@@ -57,7 +57,7 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 14] = [
+const TOP: [&str; 15] = [
     "name",
     "seed",
     "plugins",
@@ -71,6 +71,7 @@ const TOP: [&str; 14] = [
     "active_learning",
     "audit",
     "evaluate",
+    "analysis",
     // Taken out before anything is understood; here so that it is suggested.
     "sweep",
 ];
@@ -130,6 +131,7 @@ impl Reader<'_> {
         );
         let audit = self.audit(&top);
         let evaluate = self.evaluate(&top, data.as_ref(), samples.as_ref());
+        let analysis = self.analysis(&top);
         Some(Experiment {
             name: name?,
             seed: seed? as u64,
@@ -144,6 +146,7 @@ impl Reader<'_> {
             active_learning: active_learning?,
             audit: audit?,
             evaluate: evaluate?,
+            analysis: analysis?,
             files: self.files.take(),
             isolation: self.isolated.take(),
         })
@@ -157,7 +160,15 @@ impl Reader<'_> {
         let fields = self.fields(
             node,
             "/data",
-            &["corpus", "other", "train", "validation", "test", "reading"],
+            &[
+                "corpus",
+                "other",
+                "train",
+                "validation",
+                "test",
+                "reading",
+                "spoil",
+            ],
         )?;
         let corpus = match fields.get("corpus") {
             Some(node) => self.corpus(node, "/data/corpus"),
@@ -208,6 +219,12 @@ impl Reader<'_> {
                 ("entailment", Reading::Entailment),
             ],
         );
+        let spoil = self.number(
+            Some(&fields),
+            "spoil",
+            0.0,
+            &Bound::new("at least 0 and below 1", |x| (0.0..1.0).contains(&x)),
+        );
         Some(DataSection {
             corpus: corpus?,
             other: other?,
@@ -215,6 +232,7 @@ impl Reader<'_> {
             validation_share: share?,
             test: test?,
             reading: reading?,
+            spoil: spoil?,
         })
     }
 
@@ -230,8 +248,12 @@ impl Reader<'_> {
         let fields = self.fields(
             node,
             "/samples",
-            &["topics", "propose", "augment", "filter"],
+            &["topics", "propose", "augment", "filter", "leave_out"],
         )?;
+        let leave_out = match fields.get("leave_out") {
+            Some(node) => Some(Some(self.file(node, "leave_out")?)),
+            None => Some(None),
+        };
         let topics = self.whole(Some(&fields), "topics", 20, 2);
         let propose = self.steps(
             &fields,
@@ -284,6 +306,7 @@ impl Reader<'_> {
             propose: propose?,
             augment: augment?,
             filter: filter?,
+            leave_out: leave_out?,
         })
     }
 

@@ -29,6 +29,7 @@ pub(crate) struct Beside {
     pub metrics: Vec<(String, f64)>,
     pub monitored: Monitored,
     pub sliced: Sliced,
+    pub influence: Vec<store::Influence>,
 }
 
 /// What a model made of anchors.
@@ -111,6 +112,9 @@ impl Driver<'_> {
                 tick.add_metric(None, name, *value)?;
             }
             beside.monitored.write(tick, name)?;
+            for one in &beside.influence {
+                tick.add_influence(name, one)?;
+            }
             beside.sliced.write(tick)?;
             for (model, evaluated) in models {
                 let scored = &evaluated.scored;
@@ -196,7 +200,7 @@ impl Driver<'_> {
     /// by `train.early_stopping` or a rule, as far as anything can be told without a validation share.
     pub(crate) fn tick_epoch(
         &mut self,
-        model: &Model,
+        model: &mut Model,
         pool: &Pool,
         standing: &mut Standing,
         ended: &Ended<'_>,
@@ -207,6 +211,7 @@ impl Driver<'_> {
         let tick = self.next;
         self.seen.at(standing.steps);
         let number = self.begin()?;
+        let mut influence = Vec::new();
         let (value, scored, monitored) = match number {
             Some(_) => {
                 let index = self.index(model)?;
@@ -218,6 +223,13 @@ impl Driver<'_> {
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
                 let monitored = self.monitor(&index, pool, standing.epochs)?;
+                if self.measures_influence()
+                    && let Some(gradient) = self.validation_gradient(&index)?
+                {
+                    drop(index);
+                    influence =
+                        self.influence(model, &gradient, pool, ended.stage, standing.epochs)?;
+                }
                 (value, scored, monitored)
             }
             None => {
@@ -271,6 +283,7 @@ impl Driver<'_> {
                     .map(|(name, value)| (format!("adapt/{name}"), value))
                     .collect(),
                 monitored,
+                influence,
                 ..Beside::default()
             };
             let evaluated = Evaluated {

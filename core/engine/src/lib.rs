@@ -4,6 +4,7 @@
 
 mod active;
 mod adapting;
+mod analysing;
 mod answering;
 mod auditing;
 mod batches;
@@ -28,6 +29,7 @@ pub mod retrieval;
 mod run;
 mod seed;
 mod slicing;
+mod spoiling;
 pub mod sweeping;
 pub mod topics;
 mod training;
