@@ -38,6 +38,111 @@ impl Ran {
 }
 
 #[test]
+fn row_16_validation_claims_and_their_documents_are_laid_out_before_training_and_after_each_epoch()
+{
+    let ran = Ran::of("16-picture");
+    for look in ["initial", "epoch-1", "epoch-2"] {
+        ran.none(
+            "judged documents of validation claims that are not shown",
+            &format!(
+                "SELECT count(*) FROM judgement j JOIN anchor a ON a.number = j.anchor WHERE a.split = 'validation'
+                 AND (SELECT count(*) FROM projection p WHERE p.model = '{look}' AND (p.kind = 'anchor' AND p.item = CAST(j.anchor AS TEXT)
+                      OR p.kind = 'document' AND p.item = CAST(j.document AS TEXT))) <> 2"
+            ),
+        );
+        ran.some(
+            "documents that nobody judged",
+            &format!(
+                "SELECT count(*) FROM projection p WHERE p.model = '{look}' AND p.kind = 'document' AND NOT EXISTS
+                 (SELECT 1 FROM judgement j JOIN anchor a ON a.number = j.anchor
+                  WHERE a.split = 'validation' AND j.document = CAST(p.item AS INTEGER))"
+            ),
+        );
+        let spread = ran.number(&format!(
+            "SELECT min(max(x) - min(x), max(y) - min(y)) FROM projection WHERE model = '{look}'"
+        ));
+        assert!(spread > 0.01, "{look} lies on a line: {spread}");
+    }
+}
+
+#[test]
+fn row_19_positives_lie_markedly_above_negatives_and_are_on_their_claims_topics() {
+    let ran = Ran::of("19-positive-quality");
+    let apart = |model: &str, source: &str, what: &str| {
+        ran.number(&format!(
+            "SELECT value FROM metric WHERE name = 'apart/{model}/{source}/{what}'"
+        ))
+    };
+    for source in ["random", "hard_negative", "all"] {
+        let of = |what: &str| apart("trained", source, what);
+        assert!(
+            of("cliffs_delta_low") > 0.474,
+            "a large effect (Romano et al. 2006): {source}"
+        );
+        assert!(
+            of("cliffs_delta_low") <= of("cliffs_delta")
+                && of("cliffs_delta") <= of("cliffs_delta_high")
+        );
+        let gained = apart("initial", source, "overlap") - of("overlap");
+        assert!(
+            gained > 0.05,
+            "{source}: they overlap less than before training, by {gained}"
+        );
+    }
+    // How often a positive is nearer than a random negative, counted here pair by pair.
+    let near = |role: &str, source: &str| {
+        let sql = format!(
+            "SELECT DISTINCT s.id, c.similarity FROM sample s JOIN score c ON c.sample = s.id AND c.model = 'initial'
+             JOIN provenance p ON p.sample = s.id WHERE s.role = '{role}' AND p.source = '{source}'"
+        );
+        ran.rows(&sql, |row| row.get::<_, f64>(1))
+    };
+    let (positives, negatives) = (
+        near("positive", "explicit_positive"),
+        near("negative", "random"),
+    );
+    let nearer = |positive: &f64| {
+        let points = negatives
+            .iter()
+            .map(|negative| match positive.total_cmp(negative) {
+                std::cmp::Ordering::Greater => 1.0,
+                std::cmp::Ordering::Equal => 0.5,
+                std::cmp::Ordering::Less => 0.0,
+            });
+        points.sum::<f64>()
+    };
+    let auroc =
+        positives.iter().map(nearer).sum::<f64>() / (positives.len() * negatives.len()) as f64;
+    let told = apart("initial", "random", "auroc");
+    assert!((auroc - told).abs() < 1e-6, "{auroc} {told}");
+    // Topics.
+    let agree = ran.number(
+        "SELECT avg(a.topic = d.topic) FROM sample s JOIN topical a ON a.kind = 'anchor' AND a.item = s.anchor
+         JOIN topical d ON d.kind = 'document' AND d.item = s.document
+         WHERE s.role = 'positive' AND s.parent IS NULL AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND NOT v.keep)",
+    );
+    let metric = |name: &str| {
+        ran.number(&format!(
+            "SELECT value FROM metric WHERE name = 'topics/{name}'"
+        ))
+    };
+    assert!((agree - metric("positives_agree")).abs() < 1e-9);
+    assert!(
+        agree > 2.0 * metric("random_agree"),
+        "{agree} {}",
+        metric("random_agree")
+    );
+    assert_eq!(
+        ran.count("SELECT count(*) FROM topic WHERE json_array_length(terms) >= 5"),
+        8
+    );
+    ran.some(
+        "doubtful positives",
+        "SELECT count(*) FROM verdict WHERE filter = 'consistency' AND reason <> ''",
+    );
+}
+
+#[test]
 fn row_20_negatives_have_difficulties_by_source_and_their_spread_is_measured() {
     let ran = Ran::of("20-negative-quality");
     let mean = |source: &str| {
