@@ -38,8 +38,7 @@ impl Ran {
 }
 
 #[test]
-fn row_16_validation_claims_and_their_documents_are_laid_out_before_training_and_after_each_epoch()
-{
+fn row_16_samples_and_validation_claims_are_laid_out_in_two_dimensions_epoch_by_epoch() {
     let ran = Ran::of("16-picture");
     for look in ["initial", "epoch-1", "epoch-2"] {
         ran.none(
@@ -50,19 +49,39 @@ fn row_16_validation_claims_and_their_documents_are_laid_out_before_training_and
                       OR p.kind = 'document' AND p.item = CAST(j.document AS TEXT))) <> 2"
             ),
         );
-        ran.some(
-            "documents that nobody judged",
-            &format!(
-                "SELECT count(*) FROM projection p WHERE p.model = '{look}' AND p.kind = 'document' AND NOT EXISTS
-                 (SELECT 1 FROM judgement j JOIN anchor a ON a.number = j.anchor
-                  WHERE a.split = 'validation' AND j.document = CAST(p.item AS INTEGER))"
-            ),
+        // Every sample has a role and sources to be coloured by.
+        for source in ["explicit_positive", "random", "hard_negative"] {
+            ran.some(
+                &format!("samples of {source} in the picture of {look}"),
+                &format!(
+                    "SELECT count(*) FROM projection p JOIN sample s ON s.id = p.item JOIN provenance o ON o.sample = s.id
+                     WHERE p.model = '{look}' AND p.kind = 'sample' AND o.source = '{source}'"
+                ),
+            );
+        }
+        ran.none(
+            "points of another method",
+            &format!("SELECT count(*) FROM projection WHERE model = '{look}' AND method <> 'umap'"),
         );
-        let spread = ran.number(&format!(
-            "SELECT min(max(x) - min(x), max(y) - min(y)) FROM projection WHERE model = '{look}'"
+        let trusted = ran.number(&format!(
+            "SELECT m.value FROM metric m JOIN tick t ON t.number = m.tick WHERE t.detail = '{look}' AND m.name = 'picture/trustworthiness'"
         ));
-        assert!(spread > 0.01, "{look} lies on a line: {spread}");
+        assert!((0.7..=1.0).contains(&trusted), "{look}: {trusted}");
     }
+    // What is near in it is near to the model: a claim's positives lie nearer to one another than to those of other claims.
+    let distance = |condition: &str| {
+        ran.number(&format!(
+            "SELECT avg((p.x - q.x) * (p.x - q.x) + (p.y - q.y) * (p.y - q.y)) FROM projection p JOIN sample s ON s.id = p.item
+             JOIN projection q ON q.model = p.model AND q.kind = 'sample' JOIN sample o ON o.id = q.item
+             WHERE p.model = 'epoch-2' AND p.kind = 'sample' AND s.role = 'positive' AND o.role = 'positive' AND p.item < q.item
+             AND {condition}"
+        ))
+    };
+    let (own, others) = (
+        distance("s.anchor = o.anchor"),
+        distance("s.anchor <> o.anchor"),
+    );
+    assert!(own * 2.0 < others, "{own} {others}");
 }
 
 #[test]
