@@ -231,6 +231,7 @@ impl Run {
                 self.inputs.files,
                 chat,
             )),
+            foreign: self.inputs.foreign,
             base: self.inputs.encoder,
             texts: Arc::default(),
             embedded: Mutex::default(),

@@ -9,6 +9,7 @@ mod error;
 mod monitoring;
 mod query;
 mod rows;
+mod slicing;
 mod tick;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use rows::{
     Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
     Projection, Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
+pub use slicing::SliceRow;
 pub use tick::Tick;
 
 /// "orch", so that `file` and we know the format.
