@@ -12,6 +12,7 @@ mod isolation;
 mod memory;
 mod model;
 mod plugin;
+mod report;
 mod show;
 mod sweep;
 mod variants;

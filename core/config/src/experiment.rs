@@ -50,6 +50,9 @@ pub struct Experiment {
     /// What is found out beside it.
     #[serde(default, skip_serializing_if = "Analysis::is_default")]
     pub analysis: Analysis,
+    /// The folder of templates that stand in for ours in the report. No part of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<PathBuf>,
     /// Files that settings name: the setting's value to where the file lies.
     pub files: BTreeMap<String, PathBuf>,
     /// The plugins that run in a process of their own, by name.

@@ -57,7 +57,7 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "name",
     "seed",
     "plugins",
@@ -71,6 +71,7 @@ const TOP: [&str; 15] = [
     "active_learning",
     "audit",
     "evaluate",
+    "report",
     "analysis",
     // Taken out before anything is understood; here so that it is suggested.
     "sweep",
@@ -131,6 +132,7 @@ impl Reader<'_> {
         );
         let audit = self.audit(&top);
         let evaluate = self.evaluate(&top, data.as_ref(), samples.as_ref());
+        let templates = self.templates(&top);
         let analysis = self.analysis(&top);
         Some(Experiment {
             name: name?,
@@ -146,10 +148,36 @@ impl Reader<'_> {
             active_learning: active_learning?,
             audit: audit?,
             evaluate: evaluate?,
+            templates: templates?,
             analysis: analysis?,
             files: self.files.take(),
             isolation: self.isolated.take(),
         })
+    }
+
+    /// `report: { templates: FOLDER }`
+    fn templates(&self, top: &Fields<'_>) -> Option<Option<PathBuf>> {
+        let group = self.group(top, "report", &["templates"])?;
+        let Some(node) = group.as_ref().and_then(|group| group.get("templates")) else {
+            return Some(None);
+        };
+        match relative(node) {
+            Some(folder) if folder.is_dir() => Some(Some(folder)),
+            Some(folder) => {
+                self.wrong(
+                    node,
+                    format!(
+                        "`{}` is no folder: `templates` names one with templates of the report",
+                        folder.display()
+                    ),
+                );
+                None
+            }
+            None => {
+                self.type_error(node, "templates", "the path of a folder");
+                None
+            }
+        }
     }
 
     fn data(&self, top: &Fields<'_>) -> Option<DataSection> {

@@ -84,6 +84,9 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "topics": { "enum": ["on", "off"], "default": "on", "description": "Whether topics are found in the corpus (up to 20,000 documents; of more if a plugin compares them)." },
                 "influence": { "enum": ["auto", "on", "off"], "default": "auto", "description": "Whether each sample's influence on the validation share is measured, once an epoch; auto = with a static encoder." },
             })), "What is found out about the run beside its metrics."),
+            "report": described(&group(json!({
+                "templates": described(&text, "A folder whose files stand in for the report's templates of the same name; docs/REPORT.md."),
+            })), "How the report is drawn. No part of the plan."),
             "sweep": sweep(),
         },
     })

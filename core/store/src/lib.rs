@@ -5,12 +5,15 @@
 mod analysing;
 mod asking;
 mod comparing;
+mod counting;
 mod error;
 mod monitoring;
 mod query;
+mod reporting;
 mod rows;
 mod slicing;
 mod tick;
+mod walking;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,6 +28,10 @@ pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{
     CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
     SimilarityRow,
+};
+pub use reporting::{
+    DifficultyHistogram, FilterRow, Forgetting, InfluenceRow, LossQuantiles, Named, Overview,
+    Ranked, RankedSample, Shown, SimilarityHistogram, SuspectView,
 };
 pub use rows::{
     Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
