@@ -70,6 +70,9 @@ pub enum Command {
         #[arg(long = "metric", value_name = "METRIC")]
         metrics: Vec<String>,
     },
+    /// Show the life of a sample, an anchor or a document: where it is from, what was thought of it, what training made of it.
+    #[command(after_help = EXPLAINING, override_usage = "orchestrator explain [OPTIONS] <RUN> <THING | --worst <N> | --suspects <N>>")]
+    Explain(Explain),
     /// Check an experiment without running it, and print it with every default filled in.
     Check {
         /// The experiment file.
@@ -115,6 +118,58 @@ pub enum Command {
 const COMPARING: &str = "\
 Two-sided paired randomisation tests over queries (10,000 draws, or every assignment of signs where there are no more), \
 Holm's correction for all comparisons made, 95 % bootstrap intervals. Several seeds of a variant are averaged by query first.";
+
+const EXPLAINING: &str = "\
+A sample is named by its id, or by the beginning of it (4 digits or more); an anchor and a document by the ids that the data give \
+them. A run that is on its way, or was stopped, is explained as far as it is.
+
+orchestrator explain RUN --worst 10       the samples that hurt the loss on validation most
+orchestrator explain RUN --suspects 10    those whose label is suspected most, of each role
+orchestrator explain RUN 3fa4b1           one of them";
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["thing", "worst", "suspects"])))]
+pub struct Explain {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// The id of a sample, an anchor or a document.
+    pub thing: Option<String>,
+    /// What it is, where an id is of several things.
+    #[arg(long, requires = "thing")]
+    pub kind: Option<ThingKind>,
+    /// Of an anchor: its split, where several have the same id.
+    #[arg(long, value_name = "NAME", requires = "thing")]
+    pub split: Option<String>,
+    /// List the N samples that hurt the loss on validation most instead.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub worst: Option<u32>,
+    /// List the N samples of each role whose label is suspected most instead.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub suspects: Option<u32>,
+    /// Cut no text, leave out no row.
+    #[arg(long)]
+    pub full: bool,
+    /// Write a page instead.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ThingKind {
+    Sample,
+    Anchor,
+    Document,
+}
+
+impl ThingKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Anchor => "anchor",
+            Self::Document => "document",
+        }
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub struct Sweeping {

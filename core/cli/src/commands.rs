@@ -18,7 +18,8 @@ use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping};
 use crate::{
-    annotate, compare, doctor, encode, isolation, memory, model, plugin, show, sweep, variants,
+    annotate, compare, doctor, encode, explain, isolation, memory, model, plugin, show, sweep,
+    variants,
 };
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -51,6 +52,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             stepwise,
             metrics,
         } => compare::run(&runs, baseline.as_deref(), stepwise, &metrics, json),
+        Command::Explain(asked) => explain::run(&asked, json),
         Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
         Command::Report { run, output } => {

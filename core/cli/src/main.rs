@@ -8,12 +8,14 @@ mod commands;
 mod compare;
 mod doctor;
 mod encode;
+mod explain;
 mod isolation;
 mod memory;
 mod model;
 mod plugin;
 mod show;
 mod sweep;
+mod terminal;
 mod variants;
 
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ mod analysing;
 mod asking;
 mod comparing;
 mod error;
+pub mod explaining;
 mod monitoring;
 mod query;
 mod rows;
