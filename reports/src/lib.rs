@@ -2,6 +2,7 @@
 //! templates. Numbers that people see are formatted here, once.
 
 mod charts;
+pub mod compare;
 pub mod explain;
 mod people;
 mod view;

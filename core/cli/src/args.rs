@@ -56,20 +56,7 @@ pub enum Command {
     },
     /// Compare runs query by query: paired tests, intervals, what differs in their plans and samples.
     #[command(after_help = COMPARING)]
-    Compare {
-        /// The folders of two runs or more, or of one sweep.
-        #[arg(required = true)]
-        runs: Vec<PathBuf>,
-        /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
-        #[arg(long, value_name = "NAME")]
-        baseline: Option<String>,
-        /// Compare each variant of a sweep with the one it extends: what a technique adds to those before it.
-        #[arg(long, conflicts_with = "baseline")]
-        stepwise: bool,
-        /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
-        #[arg(long = "metric", value_name = "METRIC")]
-        metrics: Vec<String>,
-    },
+    Compare(Compare),
     /// Show the life of a sample, an anchor or a document: where it is from, what was thought of it, what training made of it.
     #[command(after_help = EXPLAINING, override_usage = "orchestrator explain [OPTIONS] <RUN> <THING | --worst <N> | --suspects <N>>")]
     Explain(Explain),
@@ -113,6 +100,29 @@ pub enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    /// The folders of two runs or more, or of one sweep.
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Compare each variant of a sweep with the one it extends: what a technique adds to those before it.
+    #[arg(long, conflicts_with = "baseline")]
+    pub stepwise: bool,
+    /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
+    #[arg(long = "metric", value_name = "METRIC")]
+    pub metrics: Vec<String>,
+    /// List so many of the samples that only one has, and of those that both have and treat differently [default: 0; 20 on a
+    /// page].
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u32>,
+    /// Write a page instead.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 const COMPARING: &str = "\

@@ -46,12 +46,7 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             sweeping,
             page,
         } => resume(&run, &Manner::new(&sweeping, page, json, quiet)),
-        Command::Compare {
-            runs,
-            baseline,
-            stepwise,
-            metrics,
-        } => compare::run(&runs, baseline.as_deref(), stepwise, &metrics, json),
+        Command::Compare(asked) => compare::run(&asked, json),
         Command::Explain(asked) => explain::run(&asked, json),
         Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),

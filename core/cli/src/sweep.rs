@@ -381,7 +381,7 @@ fn compare_all(sweep: &Sweep, folder: &Path) -> Result<Option<Comparison>, Diagn
     let Some(first) = groups.first().filter(|first| !first.runs.is_empty()) else {
         return Ok(None);
     };
-    let comparison = comparing::compare(&groups, &Reference::One(first.name.clone()), &[])
+    let comparison = comparing::compare(&groups, &Reference::One(first.name.clone()), &[], 0)
         .map_err(Error::into_diagnostics)?;
     let text = format!("{:#}\n", compare::of_sweep(&comparison));
     let path = folder.join("comparison.json");

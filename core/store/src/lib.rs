@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use analysing::{Influence, Slice, SliceScore, Suspect, Topic};
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
+pub use comparing::{Changed, OnlyThere, Pair, SampleTally, Side};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{

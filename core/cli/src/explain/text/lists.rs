@@ -62,6 +62,8 @@ impl Laid {
                 .map(|one| {
                     let mut row = vec![one.place.to_string(), share(one.probability)];
                     row.extend(brief_row(&one.sample, true));
+                    // The heading says the role.
+                    row[3].clear();
                     if let Some(last) = row.last_mut() {
                         last.push_str(&format!(" [{}]", told(&one.evidence)));
                     }
