@@ -1,17 +1,39 @@
 //! The report of a run: one HTML file that needs no network, drawn from the store alone. The only crate that knows
-//! templates. Numbers that people see are formatted here, once.
+//! templates. Numbers, words and texts that people see are formatted here, once. Other pages use the same shell: see
+//! [`Templates`] and `templates/page.html.j2`.
+#![allow(missing_docs)] // The fields of view models: see docs/REPORT.md.
 
+mod again;
+mod better;
 mod charts;
 pub mod compare;
 pub mod explain;
+mod failures;
+mod figure;
+mod influence;
+mod negatives;
+mod opening;
+mod page;
 mod people;
+mod picture;
+mod pool;
+mod positives;
+mod suspects;
+mod text;
+mod training;
 mod view;
-mod watched;
+mod words;
 
 use std::path::{Path, PathBuf};
 
-use minijinja::{AutoEscape, Environment};
+use minijinja::value::{Serde, Value};
 use orchestrator_store::Store;
+
+pub use charts::{Axis, Interval, Key, Layer, Plot, Scale, Tick};
+pub use figure::Figure;
+pub use page::{Section, Templates};
+pub use view::View;
+pub use words::{Name, Said, Words};
 
 /// Why a report cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +41,38 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] orchestrator_store::Error),
-    /// The template: a fault of ours.
-    #[error("the report's template failed: {0:#}")]
-    Template(#[from] minijinja::Error),
+    /// A template.
+    #[error("a template of the report is wrong: {why}")]
+    Template {
+        /// All templates are ours.
+        ours: bool,
+        /// Which, where, and what is wrong with it.
+        why: String,
+    },
+    /// A catalogue of words.
+    #[error("the words in `{path}` cannot be read: {why}")]
+    Words {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The query of a section.
+    #[error("the query of a section, `{path}`, failed: {why}")]
+    Query {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        why: String,
+    },
+    /// A file could not be read.
+    #[error("cannot read `{path}`: {why}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
     /// The file could not be written.
     #[error("cannot write the report `{path}`: {why}")]
     File {
@@ -38,7 +89,21 @@ impl Error {
     pub fn help(&self) -> String {
         match self {
             Self::Store(error) => error.help().to_owned(),
-            Self::Template(_) => "report it: this is a fault of orchestrator".to_owned(),
+            Self::Template { ours: true, .. } => {
+                "report it: this is a fault of orchestrator".to_owned()
+            }
+            Self::Template { .. } => {
+                "correct the template; docs/REPORT.md says what it may use".to_owned()
+            }
+            Self::Words { .. } => {
+                "it is a JSON object of \"key\": [\"English\", \"中文\"]".to_owned()
+            }
+            Self::Query { .. } => {
+                "it is one query that only reads; docs/STORE.md describes the tables".to_owned()
+            }
+            Self::Read { .. } => {
+                "each `sections/NAME.html.j2` has a `sections/NAME.sql` beside it".to_owned()
+            }
             Self::File { .. } => "check the path, its permissions and the space left".to_owned(),
         }
     }
@@ -47,9 +112,9 @@ impl Error {
 /// Draws the report of the store `store` into the file `path`, which is written whole or not at all.
 ///
 /// # Errors
-/// If the store cannot be read or the file not be written.
-pub fn write(store: &Path, path: &Path) -> Result<(), Error> {
-    let html = render(&Store::open_to_read(store)?)?;
+/// If the store cannot be read, a template is wrong or the file cannot be written.
+pub fn write(store: &Path, path: &Path, templates: &Templates) -> Result<(), Error> {
+    let html = render(&Store::open_to_read(store)?, templates)?;
     let beside = path.with_extension("partial");
     std::fs::write(&beside, html)
         .and_then(|()| std::fs::rename(&beside, path))
@@ -62,46 +127,36 @@ pub fn write(store: &Path, path: &Path) -> Result<(), Error> {
         })
 }
 
-/// The report as HTML.
+/// What a report shows, as its templates see it.
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn render(store: &Store) -> Result<String, Error> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_filter("number", |value: f64, digits: usize| {
-        format!("{value:.digits$}")
-    });
-    environment.add_filter("percent", |value: f64| format!("{:.1} %", 100.0 * value));
-    environment.add_filter("count", grouped);
-    environment.add_template("style.css", include_str!("../assets/style.css"))?;
-    environment.add_template("charts.j2", include_str!("../templates/charts.html.j2"))?;
-    environment.add_template("watched.j2", include_str!("../templates/watched.html.j2"))?;
-    environment.add_template("report.html", include_str!("../templates/report.html.j2"))?;
-    let view = view::build(store)?;
-    Ok(environment
-        .get_template("report.html")?
-        .render(minijinja::value::Serde(&view))?)
+pub fn view(store: &Store) -> Result<View, Error> {
+    view::build(store)
 }
 
-/// 12345 as 12,345.
-fn grouped(value: i64) -> String {
-    let digits = value.abs().to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
+/// The report as HTML.
+///
+/// # Errors
+/// If the store cannot be read or a template is wrong.
+pub fn render(store: &Store, templates: &Templates) -> Result<String, Error> {
+    let view = view(store)?;
+    let mut added = Vec::new();
+    for section in templates.sections() {
+        let rows = store.query(&section.sql).map_err(|error| Error::Query {
+            path: section.path.clone(),
+            why: error.to_string(),
+        })?;
+        added.push(minijinja::context! {
+            name => section.name.as_str(),
+            template => section.template.as_str(),
+            sql => section.sql.as_str(),
+            rows => Value::from(Serde(&rows)),
+        });
     }
-    if value < 0 { format!("-{out}") } else { out }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        assert_eq!(super::grouped(0), "0");
-        assert_eq!(super::grouped(-1_234_567), "-1,234,567");
-    }
+    let view = Value::from(Serde(&view));
+    templates.render(
+        "report.html.j2",
+        minijinja::context! { sections => added, ..view },
+    )
 }

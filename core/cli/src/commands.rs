@@ -498,9 +498,11 @@ fn report(run: &Path, output: Option<&Path>) -> Result<PathBuf, Diagnostics> {
         return Err(Error::NotARun(run.to_owned(), "store.db").into_diagnostics());
     }
     let path = output.map_or_else(|| run.join("report.html"), Path::to_owned);
-    orchestrator_reports::write(&store, &path).map_err(|error| {
-        let help = error.help();
-        Diagnostic::new(Kind::Data, error.to_string()).help(help)
-    })?;
+    orchestrator_reports::Templates::ours()
+        .and_then(|templates| orchestrator_reports::write(&store, &path, &templates))
+        .map_err(|error| {
+            let help = error.help();
+            Diagnostic::new(Kind::Data, error.to_string()).help(help)
+        })?;
     Ok(path)
 }

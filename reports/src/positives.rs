@@ -1,0 +1,330 @@
+//! Are the positives right? How far they stand apart from negatives, by epoch and source; topics; suspects among them.
+
+use std::collections::BTreeMap;
+
+use orchestrator_store::Store;
+use serde::Serialize;
+
+use crate::Error;
+use crate::better::named;
+use crate::charts::{Plot, Series, lines};
+use crate::figure::{Figure, count, epoch_of, maybe, number, rows, text};
+use crate::suspects::{self, Suspects};
+use crate::words::{Name, Said};
+
+/// The third section.
+#[derive(Serialize)]
+pub struct Positives {
+    pub similarity: Figure<Vec<Overlap>>,
+    pub apart: Figure<Apart>,
+    pub topics: Figure<Topics>,
+    pub suspects: Figure<Suspects>,
+}
+
+/// Similarities of both roles by one version of the model.
+#[derive(Serialize)]
+pub struct Overlap {
+    pub model: Name,
+    pub plot: Plot,
+    pub positives: Moments,
+    pub negatives: Moments,
+    /// Share that two histograms have in common.
+    pub overlap: f64,
+    /// Cohen's d.
+    pub effect: f64,
+}
+
+#[derive(Serialize, Default, Clone, Copy)]
+pub struct Moments {
+    pub n: u64,
+    pub mean: f64,
+    #[serde(skip)]
+    variance: f64,
+}
+
+const SIMILARITY: &str = "SELECT c.tick, c.model, s.role, CAST((c.similarity + 1) * 50 AS INTEGER) AS bin, count(*) AS n,
+       sum(c.similarity) AS total, sum(c.similarity * c.similarity) AS squares
+FROM score c JOIN sample s ON s.id = c.sample
+WHERE c.tick IN ((SELECT min(number) FROM tick WHERE kind = 'score'), (SELECT max(number) FROM tick WHERE kind = 'score'))
+GROUP BY c.tick, c.model, s.role, bin ORDER BY c.tick, c.model, s.role, bin";
+
+/// Bins of the cosine, from -1 to 1.
+const BINS: usize = 101;
+
+impl Positives {
+    pub(crate) fn of(store: &Store) -> Result<Self, Error> {
+        Ok(Self {
+            similarity: similarity(store)?,
+            apart: apart(store)?,
+            topics: topics(store)?,
+            suspects: suspects::suspects(
+                store,
+                "suspect-positives",
+                "positive",
+                "why.no-suspects",
+            )?,
+        })
+    }
+}
+
+#[derive(Default)]
+struct OfRole {
+    bins: Vec<f64>,
+    n: f64,
+    total: f64,
+    squares: f64,
+}
+
+impl OfRole {
+    fn moments(&self) -> Moments {
+        let n = self.n.max(1.0);
+        let mean = self.total / n;
+        Moments {
+            n: self.n as u64,
+            mean,
+            variance: (self.squares / n - mean * mean).max(0.0) * n / (n - 1.0).max(1.0),
+        }
+    }
+
+    fn shares(&self) -> Vec<f64> {
+        (0..BINS)
+            .map(|bin| self.bins.get(bin).copied().unwrap_or_default() / self.n.max(1.0))
+            .collect()
+    }
+}
+
+fn similarity(store: &Store) -> Result<Figure<Vec<Overlap>>, Error> {
+    let mut by_model: BTreeMap<(u64, String), [OfRole; 2]> = BTreeMap::new();
+    for row in rows(store, SIMILARITY)? {
+        let key = (count(&row, "tick"), text(&row, "model").to_owned());
+        let role = usize::from(text(&row, "role") != "positive");
+        let one = &mut by_model.entry(key).or_default()[role];
+        let (bin, n) = (count(&row, "bin") as usize, number(&row, "n"));
+        one.bins.resize(BINS, 0.0);
+        one.bins[bin.min(BINS - 1)] += n;
+        one.n += n;
+        one.total += number(&row, "total");
+        one.squares += number(&row, "squares");
+    }
+    let pictures: Vec<Overlap> = by_model
+        .into_iter()
+        .map(|((_, model), roles)| overlap(&model, &roles))
+        .collect();
+    let n = pictures
+        .iter()
+        .map(|one| one.positives.n.min(one.negatives.n))
+        .min()
+        .unwrap_or_default();
+    let shown = (!pictures.is_empty()).then_some(pictures);
+    Ok(Figure::some("similarity", SIMILARITY, shown, "why.not-scored").of(n))
+}
+
+fn overlap(model: &str, [positives, negatives]: &[OfRole; 2]) -> Overlap {
+    let (of_positive, of_negative) = (positives.shares(), negatives.shares());
+    let used = |bin: &usize| of_positive[*bin] + of_negative[*bin] > 0.0;
+    let first = (0..BINS).find(used).unwrap_or(0);
+    let last = (0..BINS)
+        .rev()
+        .find(used)
+        .unwrap_or(BINS - 1)
+        .max(first + 4)
+        .min(BINS - 1);
+    let (low, high) = (first as f64 / 50.0 - 1.0, (last + 1) as f64 / 50.0 - 1.0);
+    let most = of_positive
+        .iter()
+        .chain(&of_negative)
+        .copied()
+        .fold(0.01, f64::max);
+    let title = Said::of("chart.similarity").with(
+        "model",
+        serde_json::to_value(model_name(model)).unwrap_or_default(),
+    );
+    let mut plot = Plot::over(
+        title.into(),
+        (Name::word("unit.cosine"), Name::word("unit.share")),
+        [low, high, 0.0, most * 1.05],
+    );
+    let (near, far) = (positives.moments(), negatives.moments());
+    plot.steps(
+        Said::of("role.negatives").into(),
+        "neg",
+        &of_negative[first..=last],
+        (low, high),
+    );
+    plot.steps(
+        Said::of("role.positives").into(),
+        "pos",
+        &of_positive[first..=last],
+        (low, high),
+    );
+    let pooled = ((near.variance + far.variance) / 2.0).sqrt();
+    Overlap {
+        model: model_name(model),
+        plot,
+        overlap: of_positive
+            .iter()
+            .zip(&of_negative)
+            .map(|(a, b)| a.min(*b))
+            .sum(),
+        effect: (near.mean - far.mean) / pooled.max(1e-9),
+        positives: near,
+        negatives: far,
+    }
+}
+
+/// A version of the model, an epoch or a step.
+pub(crate) fn model_name(model: &str) -> Name {
+    match model
+        .strip_prefix("step-")
+        .and_then(|step| step.parse::<u64>().ok())
+    {
+        Some(step) => Said::of("model.step").with("n", step).into(),
+        None => named(model),
+    }
+}
+
+/// How far positives stand apart from negatives, by epoch and source.
+#[derive(Serialize)]
+pub struct Apart {
+    pub plot: Plot,
+    pub rows: Vec<ApartRow>,
+}
+
+#[derive(Serialize)]
+pub struct ApartRow {
+    pub model: Name,
+    pub source: String,
+    /// auroc, auroc_low, auroc_high, cliffs_delta …, overlap, positives, negatives
+    pub values: BTreeMap<String, f64>,
+    pub few: bool,
+}
+
+const APART: &str =
+    "SELECT name, value FROM metric WHERE step = -1 AND name LIKE 'apart/%' ORDER BY tick, name";
+
+/// Sources whose lines are drawn.
+const LINES: usize = 7;
+
+fn apart(store: &Store) -> Result<Figure<Apart>, Error> {
+    let mut found: BTreeMap<(String, u32), BTreeMap<String, f64>> = BTreeMap::new();
+    for row in rows(store, APART)? {
+        let name = text(&row, "name")
+            .strip_prefix("apart/")
+            .unwrap_or_default();
+        let (Some((model, rest)), Some((_, what))) = (name.split_once('/'), name.rsplit_once('/'))
+        else {
+            continue;
+        };
+        let source = rest
+            .strip_suffix(what)
+            .map(|rest| rest.trim_end_matches('/'));
+        if let (Some(epoch), Some(source)) = (epoch_of(model), source) {
+            let values = found.entry((source.to_owned(), epoch)).or_default();
+            values.insert(what.to_owned(), number(&row, "value"));
+        }
+    }
+    if found.is_empty() {
+        return Ok(Figure::empty("apart", APART, Said::of("why.no-analysis")));
+    }
+    let mut sources: Vec<&String> = found.keys().map(|(source, _)| source).collect();
+    sources.dedup();
+    let series: Vec<Series> = sources
+        .iter()
+        .take(LINES)
+        .enumerate()
+        .map(|(place, source)| {
+            let of_source = || found.iter().filter(|((of, _), _)| of == *source);
+            let points = of_source().filter_map(|((_, epoch), values)| {
+                Some((f64::from(*epoch), *values.get("auroc")?))
+            });
+            let band = of_source().filter_map(|((_, epoch), values)| {
+                Some((
+                    f64::from(*epoch),
+                    *values.get("auroc_low")?,
+                    *values.get("auroc_high")?,
+                ))
+            });
+            Series::new(Name::Data((*source).clone()), place, points.collect())
+                .with_band(band.collect())
+        })
+        .collect();
+    let plot = lines(
+        Name::word("chart.auroc"),
+        Name::word("unit.epoch"),
+        Name::word("unit.auroc"),
+        None,
+        &series,
+    );
+    let rows: Vec<ApartRow> = found
+        .into_iter()
+        .map(|((source, epoch), values)| ApartRow {
+            model: named(&if epoch == 0 {
+                "initial".to_owned()
+            } else {
+                format!("epoch-{epoch}")
+            }),
+            source,
+            few: values
+                .get("positives")
+                .or(values.get("negatives"))
+                .is_some_and(|n| *n < 30.0),
+            values,
+        })
+        .collect();
+    Ok(Figure::new("apart", APART, Apart { plot, rows }))
+}
+
+/// Topics of the corpus, and whether positives share theirs with their anchor.
+#[derive(Serialize)]
+pub struct Topics {
+    pub all: u64,
+    pub rows: Vec<Topic>,
+    pub positives_agree: Option<f64>,
+    pub random_agree: Option<f64>,
+    pub coherence: Option<f64>,
+}
+
+#[derive(Serialize)]
+pub struct Topic {
+    pub number: u64,
+    pub terms: Vec<String>,
+    pub documents: u64,
+    pub share: f64,
+    pub coherence: Option<f64>,
+    pub anchors: u64,
+}
+
+const TOPICS: &str = "SELECT t.number, t.terms, t.documents, t.share, t.coherence,
+       (SELECT count(*) FROM topical a WHERE a.topic = t.number AND a.kind = 'anchor') AS anchors,
+       (SELECT count(*) FROM topic) AS topics
+FROM topic t ORDER BY t.share DESC, t.number LIMIT 50";
+
+fn topics(store: &Store) -> Result<Figure<Topics>, Error> {
+    let found = rows(store, TOPICS)?;
+    let metrics = rows(
+        store,
+        "SELECT name, value FROM metric WHERE step = -1 AND name LIKE 'topics/%' ORDER BY tick",
+    )?;
+    let value = |name: &str| {
+        let of_name = metrics.iter().rev().find(|row| text(row, "name") == name);
+        of_name.and_then(|row| maybe(row, "value"))
+    };
+    let shown = found.first().map(|first| Topics {
+        all: count(first, "topics"),
+        rows: found
+            .iter()
+            .map(|row| Topic {
+                number: count(row, "number"),
+                terms: serde_json::from_str(text(row, "terms")).unwrap_or_default(),
+                documents: count(row, "documents"),
+                share: number(row, "share"),
+                coherence: maybe(row, "coherence"),
+                anchors: count(row, "anchors"),
+            })
+            .collect(),
+        positives_agree: value("topics/positives_agree"),
+        random_agree: value("topics/random_agree"),
+        coherence: value("topics/coherence"),
+    });
+    Ok(Figure::some("topics", TOPICS, shown, "why.no-analysis"))
+}

@@ -1,0 +1,113 @@
+//! Samples whose label may be wrong, ranked, with what speaks for it.
+
+use orchestrator_store::Store;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::Error;
+use crate::figure::{Figure, Row, maybe, one, rows, text};
+use crate::pool::samples_sql;
+use crate::words::Said;
+
+/// Suspects of a role that are shown.
+const SHOWN: usize = 100;
+
+/// The suspects of a role.
+#[derive(Serialize)]
+pub struct Suspects {
+    pub all: u64,
+    pub shown: u64,
+    pub rows: Vec<Suspect>,
+}
+
+#[derive(Serialize)]
+pub struct Suspect {
+    /// The sample: the columns of every list of samples, its place and probability.
+    #[serde(flatten)]
+    pub row: Row,
+    /// What speaks for it: an object with any of similarity, nearest_positive, beats_positive, duplicate_of, overlap,
+    /// initial, bm25, trained, person, influence, loss.
+    pub evidence: Value,
+}
+
+pub(crate) fn suspects(
+    store: &Store,
+    id: &'static str,
+    role: &str,
+    why: &'static str,
+) -> Result<Figure<Suspects>, Error> {
+    let which = format!("FROM suspect u JOIN sample s ON s.id = u.sample AND s.role = '{role}'");
+    let all = one(store, &format!("SELECT count(*) AS n {which}"))?.unwrap_or_default() as u64;
+    let sql = format!(
+        "{} ORDER BY u.place LIMIT {SHOWN}",
+        samples_sql(&which, "u.place, u.probability, u.evidence, ")
+    );
+    if all == 0 {
+        return Ok(Figure::empty(id, sql, Said::of(why)));
+    }
+    let found: Vec<Suspect> = rows(store, &sql)?
+        .into_iter()
+        .map(|mut row| {
+            let evidence = serde_json::from_str(text(&row, "evidence")).unwrap_or_default();
+            row.remove("evidence");
+            Suspect { row, evidence }
+        })
+        .collect();
+    let shown = Suspects {
+        all,
+        shown: found.len() as u64,
+        rows: found,
+    };
+    Ok(Figure::new(id, sql, shown))
+}
+
+/// The estimated share of wrong labels among negatives, with its interval, and how well spoiled labels are found, where
+/// labels were spoiled on purpose.
+#[derive(Serialize)]
+pub struct Share {
+    pub share: f64,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub spoiled: Option<Spoiled>,
+}
+
+#[derive(Serialize)]
+pub struct Spoiled {
+    pub precision: f64,
+    pub recall: Option<f64>,
+    pub chance: Option<f64>,
+    pub by_loss: Option<f64>,
+    pub by_similarity: Option<f64>,
+}
+
+const SHARE: &str =
+    "SELECT name, value FROM metric WHERE step = -1 AND name LIKE 'suspects/%' ORDER BY tick, name";
+
+pub(crate) fn share(store: &Store) -> Result<Figure<Share>, Error> {
+    let found = rows(store, SHARE)?;
+    let value = |name: &str| {
+        let of_name = found
+            .iter()
+            .rev()
+            .find(|row| text(row, "name").strip_prefix("suspects/") == Some(name));
+        of_name.and_then(|row| maybe(row, "value"))
+    };
+    let shown = value("negatives/share").map(|share| Share {
+        share,
+        low: value("negatives/share_low"),
+        high: value("negatives/share_high"),
+        spoiled: value("precision@100").map(|precision| Spoiled {
+            precision,
+            recall: value("recall@100"),
+            chance: value("chance"),
+            by_loss: value("by_loss/precision@100"),
+            by_similarity: value("by_similarity/precision@100"),
+        }),
+    });
+    Ok(Figure::some(
+        "suspect-share",
+        SHARE,
+        shown,
+        "why.no-analysis",
+    ))
+}
