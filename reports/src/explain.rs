@@ -10,6 +10,10 @@ use serde::Serialize;
 
 use crate::Error;
 
+mod page;
+
+pub use page::{render, write};
+
 /// What is explained, with the run it is of. As JSON: `{ run, kind, sample | anchor | document | worst | suspects }`.
 #[derive(Debug, Serialize)]
 pub struct Explanation {
@@ -131,12 +135,4 @@ pub fn list(store: &Store, list: List, depth: Depth) -> Result<Explanation, Erro
         kind,
         of,
     })
-}
-
-/// Writes the page of an explanation, whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(_: &Explanation, _: &std::path::Path) -> Result<(), Error> {
-    Ok(())
 }

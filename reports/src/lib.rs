@@ -114,9 +114,13 @@ impl Error {
 /// # Errors
 /// If the store cannot be read, a template is wrong or the file cannot be written.
 pub fn write(store: &Path, path: &Path, templates: &Templates) -> Result<(), Error> {
-    let html = render(&Store::open_to_read(store)?, templates)?;
+    write_whole(&render(&Store::open_to_read(store)?, templates)?, path)
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_whole(text: &str, path: &Path) -> Result<(), Error> {
     let beside = path.with_extension("partial");
-    std::fs::write(&beside, html)
+    std::fs::write(&beside, text)
         .and_then(|()| std::fs::rename(&beside, path))
         .map_err(|why| {
             let _ = std::fs::remove_file(&beside);

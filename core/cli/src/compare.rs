@@ -8,6 +8,7 @@ use orchestrator_engine::comparing::{
     self, Comparison, ComparisonRow, Group, Reference, SampleCount, SampleDifference,
 };
 use orchestrator_engine::sweeping::Sweep;
+use orchestrator_reports::Templates;
 use serde_json::{Value, json};
 
 use crate::args::Compare;
@@ -64,7 +65,10 @@ pub fn run(asked: &Compare, json: bool) -> Result<(), Diagnostics> {
     let comparison = comparing::compare(&groups, &reference, &asked.metrics, listed as usize)
         .map_err(Error::into_diagnostics)?;
     if let Some(file) = &asked.html {
-        orchestrator_reports::compare::write(&comparison, file)
+        Templates::ours()
+            .and_then(|templates| {
+                orchestrator_reports::compare::write(&comparison, listed as usize, file, &templates)
+            })
             .map_err(|error| Diagnostic::new(Kind::Data, error.to_string()).help(error.help()))?;
         show::out(&if json {
             format!("{}\n", json!({ "page": file }))

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind, nearest};
 use orchestrator_engine::Error;
+use orchestrator_reports::Templates;
 use orchestrator_reports::explain::{self, Explanation, List, Thing};
 use orchestrator_store::explaining::{Depth, Named};
 use orchestrator_store::{SampleId, Store};
@@ -31,7 +32,7 @@ pub fn run(asked: &Explain, json: bool) -> Result<(), Diagnostics> {
     let store = Store::open_to_read(&path).map_err(of_store)?;
     let explanation = explained(&store, asked)?;
     if let Some(file) = &asked.html {
-        page(&explanation, file)?;
+        page(&explanation, asked, file)?;
         show::out(&if json {
             format!("{}\n", json!({ "page": file }))
         } else {
@@ -64,8 +65,11 @@ fn of_report(error: &orchestrator_reports::Error) -> Diagnostics {
         .into()
 }
 
-fn page(explanation: &Explanation, file: &Path) -> Result<(), Diagnostics> {
-    explain::write(explanation, file).map_err(|error| of_report(&error))
+fn page(explanation: &Explanation, asked: &Explain, file: &Path) -> Result<(), Diagnostics> {
+    let folder = std::path::absolute(&asked.run).unwrap_or_else(|_| asked.run.clone());
+    Templates::ours()
+        .and_then(|templates| explain::write(explanation, &folder, asked.full, file, &templates))
+        .map_err(|error| of_report(&error))
 }
 
 fn explained(store: &Store, asked: &Explain) -> Result<Explanation, Diagnostics> {
