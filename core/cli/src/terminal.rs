@@ -243,9 +243,20 @@ impl Sheet {
             .map(|(_, width)| *width)
             .collect();
         let titles: Vec<String> = columns.iter().map(|one| one.title.to_owned()).collect();
-        self.row(columns, &others, &their, &titles);
+        let fits = their.iter().sum::<usize>() + 2 * their.len() <= self.terminal.width;
+        if fits {
+            self.row(columns, &others, &their, &titles);
+        }
         for row in rows {
-            self.row(columns, &others, &their, row);
+            if fits {
+                self.row(columns, &others, &their, row);
+            } else {
+                // Not even these: one after the other, without a head.
+                let cells: Vec<&str> = others.iter().map(|&place| row[place].as_str()).collect();
+                for line in wrap(&cells.join("  "), self.terminal.width.saturating_sub(2)) {
+                    self.text.push_str(&format!("  {line}\n"));
+                }
+            }
             for line in wrap(&row[kept[text]], self.terminal.width.saturating_sub(6)) {
                 self.text.push_str(&format!("      {line}\n"));
             }
