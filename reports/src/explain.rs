@@ -10,9 +10,7 @@ use serde::Serialize;
 
 use crate::Error;
 
-mod page;
-
-pub use page::{render, write};
+pub use crate::explain_page::{render, write};
 
 /// What is explained, with the run it is of. As JSON: `{ run, kind, sample | anchor | document | worst | suspects }`.
 #[derive(Debug, Serialize)]

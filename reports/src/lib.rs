@@ -8,6 +8,7 @@ mod better;
 mod charts;
 pub mod compare;
 pub mod explain;
+mod explain_page;
 mod failures;
 mod figure;
 mod influence;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use minijinja::value::{Serde, Value};
 
-use super::{Explanation, Of};
 use crate::charts::{Plot, Series, lines};
+use crate::explain::{Explanation, Of};
 use crate::words::Name;
 use crate::{Error, Templates, write_whole};
 
