@@ -47,8 +47,8 @@
       one.addEventListener("change", () => { keep(name, one.value); if (name === "language") speak(); });
     }
   };
-  choose("language", navigator.language.startsWith("zh") ? "zh" : "en");
-  choose("theme", "auto");
+  choose("language", navigator.language.startsWith("zh") ? "zh" : "");
+  choose("theme", "");
   speak();
 
   // Commands and queries are copied with the folder of this file in them, if it lies in one.

@@ -103,11 +103,11 @@ impl Plot {
         let mut plot = Self {
             title,
             width: 440.0,
-            height: 236.0,
+            height: 242.0,
             left: 44.0,
             right: 430.0,
-            top: 20.0,
-            bottom: 196.0,
+            top: 26.0,
+            bottom: 202.0,
             x: Axis {
                 unit: x,
                 ticks: Vec::new(),
@@ -307,6 +307,15 @@ pub(crate) fn lines(
     let mut plot = Plot::over(title, (x, y), [left, right, low, high]);
     for one in series {
         plot.line(one, true);
+    }
+    if let [_] = series {
+        // Alone, it is what the title says.
+        for layer in &mut plot.layers {
+            layer.class.push_str(" alone");
+        }
+        for key in &mut plot.legend {
+            key.class.push_str(" alone");
+        }
     }
     plot
 }

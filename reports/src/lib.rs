@@ -136,8 +136,8 @@ pub(crate) fn write_whole(text: &str, path: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// If the store cannot be read.
-pub fn view(store: &Store) -> Result<View, Error> {
-    view::build(store)
+pub fn view(store: &Path) -> Result<View, Error> {
+    view::build(&Store::open_to_read(store)?)
 }
 
 /// The report as HTML.
@@ -145,7 +145,7 @@ pub fn view(store: &Store) -> Result<View, Error> {
 /// # Errors
 /// If the store cannot be read or a template is wrong.
 pub fn render(store: &Store, templates: &Templates) -> Result<String, Error> {
-    let view = view(store)?;
+    let view = view::build(store)?;
     let mut added = Vec::new();
     for section in templates.sections() {
         let rows = store.query(&section.sql).map_err(|error| Error::Query {

@@ -9,7 +9,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
-use crate::text::passage;
+use crate::text::{passage, prose};
 use crate::words::{Place, Words, number};
 
 /// Every file of ours by the name under which another may stand in for it.
@@ -210,6 +210,23 @@ impl Templates {
         &self.sections
     }
 
+    /// Whether every template can be read.
+    ///
+    /// # Errors
+    /// If one is wrong: which, where and why.
+    pub fn check(&self) -> Result<(), Error> {
+        self.environment()
+            .map(drop)
+            .map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &minijinja::Error) -> Error {
+        Error::Template {
+            ours: self.folder.is_none(),
+            why: located(error, self.folder.as_deref()),
+        }
+    }
+
     /// A page as HTML.
     ///
     /// # Errors
@@ -217,10 +234,8 @@ impl Templates {
     pub fn render(&self, name: &str, context: Value) -> Result<String, Error> {
         self.environment()
             .and_then(|environment| environment.get_template(name)?.render(context))
-            .map_err(|error| Error::Template {
-                ours: self.folder.is_none(),
-                why: located(&error, self.folder.as_deref()),
-            })
+            .map(|html| html.trim_start().to_owned())
+            .map_err(|error| self.wrong(&error))
     }
 
     /// Everything a template may use.
@@ -257,6 +272,12 @@ impl Templates {
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
             Value::from_safe_string(passage(&text, most.unwrap_or(100_000)))
+        });
+        environment.add_filter("prose", |value: &Value| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            Value::from_safe_string(prose(&text))
         });
         environment.add_filter("sha256", |value: &Value| {
             Value::from_safe_string(format!(

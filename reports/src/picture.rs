@@ -26,6 +26,8 @@ pub struct Shown {
     pub points: u64,
     pub all: u64,
     pub trustworthiness: Option<f64>,
+    /// Of a picture; it is 300 wide.
+    pub height: f64,
     pub pictures: Vec<OfEpoch>,
     /// What points can be coloured by.
     pub colourings: Vec<Colouring>,
@@ -39,7 +41,7 @@ pub struct OfEpoch {
     pub groups: Vec<Group>,
 }
 
-/// Points that are alike in everything, as one path in a square of 300.
+/// Points that are alike in everything, as one path in a picture 300 wide.
 #[derive(Serialize)]
 pub struct Group {
     pub class: String,
@@ -126,11 +128,13 @@ WHERE t.place % {every} = 0 ORDER BY p.tick, p.kind, p.item"
         high = [high[0].max(*x), high[1].max(*y)];
     }
     let middle = [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0];
-    let half = ((high[0] - low[0]).max(high[1] - low[1]) / 2.0).max(1e-9);
+    let (across, down) = (high[0] - low[0], high[1] - low[1]);
+    let half = (across.max(down) / 2.0).max(1e-9);
+    let height = round((142.0 * down / half + 16.0).clamp(120.0, 300.0));
     let at = |x: f64, y: f64| {
         (
             round(150.0 + 142.0 * (x - middle[0]) / half),
-            round(150.0 - 142.0 * (y - middle[1]) / half),
+            round(height / 2.0 - 142.0 * (y - middle[1]) / half),
         )
     };
     let colours = colours(&by_epoch, &known);
@@ -161,6 +165,7 @@ WHERE t.place % {every} = 0 ORDER BY p.tick, p.kind, p.item"
         .collect();
     let shown = Shown {
         method,
+        height,
         points: by_epoch
             .values()
             .map(|points| points.len() as u64)

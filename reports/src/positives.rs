@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::better::named;
-use crate::charts::{Plot, Series, lines};
+use crate::charts::{Interval, Plot, Scale, Series, lines};
 use crate::figure::{Figure, count, epoch_of, maybe, number, rows, text};
 use crate::suspects::{self, Suspects};
 use crate::words::{Name, Said};
@@ -183,10 +183,12 @@ pub(crate) fn model_name(model: &str) -> Name {
     }
 }
 
-/// How far positives stand apart from negatives, by epoch and source.
+/// How far positives stand apart from the negatives of each source, by version of the model.
 #[derive(Serialize)]
 pub struct Apart {
-    pub plot: Plot,
+    /// By epoch, if there are more than the first and the last.
+    pub plot: Option<Plot>,
+    pub scale: Scale,
     pub rows: Vec<ApartRow>,
 }
 
@@ -194,9 +196,12 @@ pub struct Apart {
 pub struct ApartRow {
     pub model: Name,
     pub source: String,
-    /// auroc, auroc_low, auroc_high, cliffs_delta …, overlap, positives, negatives
+    /// AUROC.
+    pub auroc: Option<Interval>,
+    /// cliffs_delta, cliffs_delta_low …, overlap, positives, negatives
     pub values: BTreeMap<String, f64>,
     pub few: bool,
+    pub class: &'static str,
 }
 
 const APART: &str =
@@ -204,6 +209,9 @@ const APART: &str =
 
 /// Sources whose lines are drawn.
 const LINES: usize = 7;
+
+/// The trained model comes after every epoch.
+const TRAINED: u32 = u32::MAX;
 
 fn apart(store: &Store) -> Result<Figure<Apart>, Error> {
     let mut found: BTreeMap<(String, u32), BTreeMap<String, f64>> = BTreeMap::new();
@@ -218,7 +226,11 @@ fn apart(store: &Store) -> Result<Figure<Apart>, Error> {
         let source = rest
             .strip_suffix(what)
             .map(|rest| rest.trim_end_matches('/'));
-        if let (Some(epoch), Some(source)) = (epoch_of(model), source) {
+        let epoch = match model {
+            "trained" => Some(TRAINED),
+            other => epoch_of(other),
+        };
+        if let (Some(epoch), Some(source)) = (epoch, source) {
             let values = found.entry((source.to_owned(), epoch)).or_default();
             values.insert(what.to_owned(), number(&row, "value"));
         }
@@ -226,6 +238,38 @@ fn apart(store: &Store) -> Result<Figure<Apart>, Error> {
     if found.is_empty() {
         return Ok(Figure::empty("apart", APART, Said::of("why.no-analysis")));
     }
+    let plot = apart_by_epoch(&found);
+    let rows: Vec<ApartRow> = found
+        .into_iter()
+        .map(|((source, epoch), values)| {
+            let value = |name: &str| values.get(name).copied();
+            let least = value("positives")
+                .unwrap_or(0.0)
+                .min(value("negatives").unwrap_or(0.0));
+            ApartRow {
+                model: named(&match epoch {
+                    0 => "initial".to_owned(),
+                    TRAINED => "trained".to_owned(),
+                    other => format!("epoch-{other}"),
+                }),
+                auroc: value("auroc").map(|mean| Interval {
+                    mean,
+                    low: value("auroc_low").unwrap_or(mean),
+                    high: value("auroc_high").unwrap_or(mean),
+                    n: least as u64,
+                }),
+                source,
+                few: least < 30.0,
+                class: if epoch == 0 { "s1" } else { "s0" },
+                values,
+            }
+        })
+        .collect();
+    let scale = Scale::of(rows.iter().filter_map(|row| row.auroc.as_ref()), false);
+    Ok(Figure::new("apart", APART, Apart { plot, scale, rows }))
+}
+
+fn apart_by_epoch(found: &BTreeMap<(String, u32), BTreeMap<String, f64>>) -> Option<Plot> {
     let mut sources: Vec<&String> = found.keys().map(|(source, _)| source).collect();
     sources.dedup();
     let series: Vec<Series> = sources
@@ -233,7 +277,10 @@ fn apart(store: &Store) -> Result<Figure<Apart>, Error> {
         .take(LINES)
         .enumerate()
         .map(|(place, source)| {
-            let of_source = || found.iter().filter(|((of, _), _)| of == *source);
+            let of_source = || {
+                let all = found.iter();
+                all.filter(|((of, epoch), _)| of == *source && *epoch != TRAINED)
+            };
             let points = of_source().filter_map(|((_, epoch), values)| {
                 Some((f64::from(*epoch), *values.get("auroc")?))
             });
@@ -248,30 +295,15 @@ fn apart(store: &Store) -> Result<Figure<Apart>, Error> {
                 .with_band(band.collect())
         })
         .collect();
-    let plot = lines(
-        Name::word("chart.auroc"),
-        Name::word("unit.epoch"),
-        Name::word("unit.auroc"),
-        None,
-        &series,
-    );
-    let rows: Vec<ApartRow> = found
-        .into_iter()
-        .map(|((source, epoch), values)| ApartRow {
-            model: named(&if epoch == 0 {
-                "initial".to_owned()
-            } else {
-                format!("epoch-{epoch}")
-            }),
-            source,
-            few: values
-                .get("positives")
-                .or(values.get("negatives"))
-                .is_some_and(|n| *n < 30.0),
-            values,
-        })
-        .collect();
-    Ok(Figure::new("apart", APART, Apart { plot, rows }))
+    series.iter().any(|one| one.points.len() > 2).then(|| {
+        lines(
+            Name::word("chart.auroc"),
+            Name::word("unit.epoch"),
+            Name::word("unit.auroc"),
+            None,
+            &series,
+        )
+    })
 }
 
 /// Topics of the corpus, and whether positives share theirs with their anchor.
@@ -280,6 +312,7 @@ pub struct Topics {
     pub all: u64,
     pub rows: Vec<Topic>,
     pub positives_agree: Option<f64>,
+    pub negatives_agree: Option<f64>,
     pub random_agree: Option<f64>,
     pub coherence: Option<f64>,
 }
@@ -323,6 +356,7 @@ fn topics(store: &Store) -> Result<Figure<Topics>, Error> {
             })
             .collect(),
         positives_agree: value("topics/positives_agree"),
+        negatives_agree: value("topics/negatives_agree"),
         random_agree: value("topics/random_agree"),
         coherence: value("topics/coherence"),
     });

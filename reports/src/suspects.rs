@@ -39,7 +39,7 @@ pub(crate) fn suspects(
     let which = format!("FROM suspect u JOIN sample s ON s.id = u.sample AND s.role = '{role}'");
     let all = one(store, &format!("SELECT count(*) AS n {which}"))?.unwrap_or_default() as u64;
     let sql = format!(
-        "{} ORDER BY u.place LIMIT {SHOWN}",
+        "{} WHERE u.probability >= 0.01 OR u.place <= 10 ORDER BY u.place LIMIT {SHOWN}",
         samples_sql(&which, "u.place, u.probability, u.evidence, ")
     );
     if all == 0 {
@@ -68,15 +68,20 @@ pub struct Share {
     pub share: f64,
     pub low: Option<f64>,
     pub high: Option<f64>,
+    pub looked_at: Option<u64>,
     pub spoiled: Option<Spoiled>,
 }
 
 #[derive(Serialize)]
 pub struct Spoiled {
+    /// The first so many suspects are counted: 100, or as many as were spoiled.
+    pub first: u64,
     pub precision: f64,
     pub recall: Option<f64>,
+    /// Precision by chance, and by other rankings.
     pub chance: Option<f64>,
     pub by_loss: Option<f64>,
+    pub by_influence: Option<f64>,
     pub by_similarity: Option<f64>,
 }
 
@@ -85,29 +90,38 @@ const SHARE: &str =
 
 pub(crate) fn share(store: &Store) -> Result<Figure<Share>, Error> {
     let found = rows(store, SHARE)?;
-    let value = |name: &str| {
-        let of_name = found
-            .iter()
-            .rev()
-            .find(|row| text(row, "name").strip_prefix("suspects/") == Some(name));
-        of_name.and_then(|row| maybe(row, "value"))
+    let named = |wanted: &dyn Fn(&str) -> bool| {
+        let mut rows = found.iter().rev();
+        rows.find(|row| {
+            text(row, "name")
+                .strip_prefix("suspects/")
+                .is_some_and(wanted)
+        })
     };
+    let value = |name: &str| named(&|one| one == name).and_then(|row| maybe(row, "value"));
+    let first = named(&|one| one.starts_with("precision@"))
+        .and_then(|row| text(row, "name").rsplit_once('@')?.1.parse::<u64>().ok());
+    let at = |what: &str| first.and_then(|first| value(&format!("{what}@{first}")));
     let shown = value("negatives/share").map(|share| Share {
         share,
         low: value("negatives/share_low"),
         high: value("negatives/share_high"),
-        spoiled: value("precision@100").map(|precision| Spoiled {
-            precision,
-            recall: value("recall@100"),
-            chance: value("chance"),
-            by_loss: value("by_loss/precision@100"),
-            by_similarity: value("by_similarity/precision@100"),
-        }),
+        looked_at: value("negatives/looked_at").map(|n| n as u64),
+        spoiled: first
+            .zip(at("precision"))
+            .map(|(first, precision)| Spoiled {
+                first,
+                precision,
+                recall: at("recall"),
+                chance: value("chance"),
+                by_loss: at("by_loss/precision"),
+                by_influence: at("by_influence/precision"),
+                by_similarity: at("by_similarity/precision"),
+            }),
     });
-    Ok(Figure::some(
-        "suspect-share",
-        SHARE,
-        shown,
-        "why.no-analysis",
-    ))
+    let n = shown
+        .as_ref()
+        .and_then(|share| share.looked_at)
+        .unwrap_or(u64::MAX);
+    Ok(Figure::some("suspect-share", SHARE, shown, "why.no-analysis").of(n))
 }

@@ -63,6 +63,18 @@ pub(crate) fn passage(text: &str, most: usize) -> String {
     )
 }
 
+/// A text of the program itself, in which `code` stands between backticks.
+pub(crate) fn prose(text: &str) -> String {
+    let mut out = String::from("<bdi>");
+    for (place, part) in visible(text).split('`').enumerate() {
+        match place % 2 {
+            0 => out.push_str(&escaped(part)),
+            _ => out.push_str(&format!("<code>{}</code>", escaped(part))),
+        }
+    }
+    out + "</bdi>"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

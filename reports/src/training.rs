@@ -83,7 +83,7 @@ fn curve(title: Name, place: usize, points: &[&Row]) -> Plot {
             .map(|row| (number(row, "step"), number(row, "low"), number(row, "high")))
             .collect();
     }
-    let unit = if matches!(title, Name::Word(_)) {
+    let unit = if title == Name::word("chart.rate") || title == Name::word("chart.gradient") {
         "unit.value"
     } else {
         "unit.loss"
@@ -382,8 +382,11 @@ pub struct OtherValue {
 const MOST_OTHER: usize = 36;
 
 /// Names that other figures show, or that belong to how the run went.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 20] = [
     "loss",
+    "pool/",
+    "spoiled/",
+    "influence/",
     "learning_rate",
     "gradient_norm",
     "ratio",

@@ -69,13 +69,17 @@ pub enum Command {
     },
     /// Print the JSON Schema of experiments, for editors: the plugins' settings included.
     Schema,
-    /// Draw the report of a run again.
+    /// Draw the report of a run again; with --json, print what its templates are given instead.
     Report {
         /// The folder of the run.
         run: PathBuf,
         /// Where it goes [default: report.html in the folder of the run].
         #[arg(long, short)]
         output: Option<PathBuf>,
+        /// A folder whose files stand in for our templates of the same name, with sections of its own [default: what
+        /// the experiment says].
+        #[arg(long, value_name = "FOLDER")]
+        templates: Option<PathBuf>,
     },
     /// Answer the questions that a run asks: in the browser, or through files of other tools.
     #[command(after_help = ANNOTATE)]

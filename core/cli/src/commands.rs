@@ -14,12 +14,11 @@ use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::sweeping::Sweep;
 use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
-use serde_json::json;
 
 use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping};
 use crate::{
-    annotate, compare, doctor, encode, explain, isolation, memory, model, plugin, show, sweep,
-    variants,
+    annotate, compare, doctor, encode, explain, isolation, memory, model, plugin, report, show,
+    sweep, variants,
 };
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -50,15 +49,11 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
         Command::Explain(asked) => explain::run(&asked, json),
         Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
-        Command::Report { run, output } => {
-            let path = report(&run, output.as_deref())?;
-            if json {
-                show::out(&format!("{}\n", json!({ "report": path })));
-            } else {
-                show::out(&format!("{}\n", path.display()));
-            }
-            Ok(())
-        }
+        Command::Report {
+            run,
+            output,
+            templates,
+        } => report::run(&run, output.as_deref(), templates.as_deref(), json),
         Command::Annotate(asked) => annotate::run(&asked, &Manner::alone(json, quiet)),
         Command::Plugin { command } => plugin::run(command, json),
         Command::Model { command } => match command {
@@ -245,7 +240,8 @@ pub fn try_settings(
             .into_iter()
             .flat_map(|error| placed(error, source, experiment).all().to_vec());
         Diagnostics::fail_if_any(told.collect())
-    })
+    })?;
+    report::check(source, experiment)
 }
 
 fn begin(
@@ -406,7 +402,7 @@ fn go(
     );
     progress.finish();
     let outcome = result.map_err(explain)?;
-    report(&outcome.folder, None)?;
+    report::draw(&outcome.folder, None, None)?;
     show::outcome(&outcome, began.elapsed().as_secs_f64(), manner.json);
     Ok(())
 }
@@ -490,19 +486,4 @@ fn schema() -> Result<(), Diagnostics> {
     let schema = orchestrator_config::schema(&infos);
     show::out(&format!("{schema:#}\n"));
     Ok(())
-}
-
-fn report(run: &Path, output: Option<&Path>) -> Result<PathBuf, Diagnostics> {
-    let store = run.join("store.db");
-    if !store.is_file() {
-        return Err(Error::NotARun(run.to_owned(), "store.db").into_diagnostics());
-    }
-    let path = output.map_or_else(|| run.join("report.html"), Path::to_owned);
-    orchestrator_reports::Templates::ours()
-        .and_then(|templates| orchestrator_reports::write(&store, &path, &templates))
-        .map_err(|error| {
-            let help = error.help();
-            Diagnostic::new(Kind::Data, error.to_string()).help(help)
-        })?;
-    Ok(path)
 }

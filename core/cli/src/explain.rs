@@ -6,7 +6,6 @@ use std::path::Path;
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind, nearest};
 use orchestrator_engine::Error;
-use orchestrator_reports::Templates;
 use orchestrator_reports::explain::{self, Explanation, List, Thing};
 use orchestrator_store::explaining::{Depth, Named};
 use orchestrator_store::{SampleId, Store};
@@ -14,6 +13,7 @@ use serde_json::json;
 
 use crate::args::{Explain, ThingKind};
 use crate::commands::internal;
+use crate::report::templates_of;
 use crate::show;
 use crate::terminal::Terminal;
 
@@ -67,7 +67,7 @@ fn of_report(error: &orchestrator_reports::Error) -> Diagnostics {
 
 fn page(explanation: &Explanation, asked: &Explain, file: &Path) -> Result<(), Diagnostics> {
     let folder = std::path::absolute(&asked.run).unwrap_or_else(|_| asked.run.clone());
-    Templates::ours()
+    templates_of(&asked.run, None)
         .and_then(|templates| explain::write(explanation, &folder, asked.full, file, &templates))
         .map_err(|error| of_report(&error))
 }

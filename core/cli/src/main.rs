@@ -13,6 +13,7 @@ mod isolation;
 mod memory;
 mod model;
 mod plugin;
+mod report;
 mod show;
 mod sweep;
 mod terminal;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Expression;
+use crate::analysis::Analysis;
 use crate::asking::{ActiveLearning, Audit};
 use crate::curriculum::{Bands, Rule, Stage};
 
@@ -45,6 +46,12 @@ pub struct Experiment {
     pub audit: Option<Audit>,
     /// What is measured.
     pub evaluate: Evaluate,
+    /// What is found out beside it.
+    #[serde(default, skip_serializing_if = "Analysis::is_default")]
+    pub analysis: Analysis,
+    /// The folder of templates that stand in for ours in the report. No part of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<PathBuf>,
     /// Files that settings name: the setting's value to where the file lies.
     pub files: BTreeMap<String, PathBuf>,
     /// The plugins that run in a process of their own, by name.
@@ -101,6 +108,9 @@ pub struct Data {
     pub test: Option<String>,
     /// Which judged documents are positives in training.
     pub reading: Reading,
+    /// Share of the training pairs known to be relevant that are made negatives on purpose: to see who finds them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spoil: f64,
 }
 
 /// `model.encoder:`
@@ -294,6 +304,9 @@ pub struct Samples {
     pub augment: Vec<AugmentStep>,
     /// Filters, in order; each sees what the ones before it kept.
     pub filter: Vec<PluginStep>,
+    /// A file of ids of samples that are left out, as settings name files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave_out: Option<String>,
 }
 
 /// A loss with its weight.
@@ -390,6 +403,11 @@ fn is_default(after: &AfterWarmup) -> bool {
 
 fn one() -> usize {
     1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.

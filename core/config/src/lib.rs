@@ -2,6 +2,7 @@
 //! shows the line and suggests; all errors of a file are told at once. Plugin settings are checked by the plugins' own
 //! schemas, their defaults filled in. Reads no environment: variables are handed in.
 
+mod analysis;
 mod asking;
 mod curriculum;
 mod encoder;
@@ -20,6 +21,7 @@ mod steps;
 mod sweep;
 mod train;
 
+pub use analysis::{Analysis, Influence, Picture};
 pub use asking::{
     ActiveLearning, Annotator, Audit, Candidates, Format, Llm, People, Slice, Start, StopRules,
 };

@@ -258,22 +258,36 @@ impl Reader<'_> {
             if property["format"] == "path"
                 && let (Some(name), Some(path)) = (value.as_str(), relative(place))
             {
-                let mut files = self.files.borrow_mut();
-                if let Some(other) = files.insert(name.to_owned(), path.clone())
-                    && other != path
-                {
-                    self.wrong(
-                        place,
-                        format!(
-                            "`{name}` names two files here: `{}` and `{}`",
-                            other.display(),
-                            path.display()
-                        ),
-                    );
-                }
+                self.note_file(place, name, path);
             } else if property.get("properties").is_some() {
                 self.files_of(value, property, place);
             }
+        }
+    }
+
+    /// Notes a file that is no plugin's, and gives its name.
+    pub(crate) fn file(&self, node: &Node, key: &str) -> Option<String> {
+        let (Some(path), Data::Text(name)) = (relative(node), &node.data) else {
+            self.type_error(node, key, "the path of a file");
+            return None;
+        };
+        self.note_file(node, name, path);
+        Some(name.clone())
+    }
+
+    fn note_file(&self, place: &Node, name: &str, path: PathBuf) {
+        let mut files = self.files.borrow_mut();
+        if let Some(other) = files.insert(name.to_owned(), path.clone())
+            && other != path
+        {
+            self.wrong(
+                place,
+                format!(
+                    "`{name}` names two files here: `{}` and `{}`",
+                    other.display(),
+                    path.display()
+                ),
+            );
         }
     }
 }

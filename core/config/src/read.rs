@@ -57,7 +57,7 @@ pub(crate) fn experiment(
 /// The filter that is there without being named.
 const LEAKAGE: &str = "org.orchestrator.leakage";
 
-const TOP: [&str; 14] = [
+const TOP: [&str; 16] = [
     "name",
     "seed",
     "plugins",
@@ -71,6 +71,8 @@ const TOP: [&str; 14] = [
     "active_learning",
     "audit",
     "evaluate",
+    "report",
+    "analysis",
     // Taken out before anything is understood; here so that it is suggested.
     "sweep",
 ];
@@ -130,6 +132,8 @@ impl Reader<'_> {
         );
         let audit = self.audit(&top);
         let evaluate = self.evaluate(&top);
+        let templates = self.templates(&top);
+        let analysis = self.analysis(&top);
         Some(Experiment {
             name: name?,
             seed: seed? as u64,
@@ -144,9 +148,36 @@ impl Reader<'_> {
             active_learning: active_learning?,
             audit: audit?,
             evaluate: evaluate?,
+            templates: templates?,
+            analysis: analysis?,
             files: self.files.take(),
             isolation: self.isolated.take(),
         })
+    }
+
+    /// `report: { templates: FOLDER }`
+    fn templates(&self, top: &Fields<'_>) -> Option<Option<PathBuf>> {
+        let group = self.group(top, "report", &["templates"])?;
+        let Some(node) = group.as_ref().and_then(|group| group.get("templates")) else {
+            return Some(None);
+        };
+        match relative(node) {
+            Some(folder) if folder.is_dir() => Some(Some(folder)),
+            Some(folder) => {
+                self.wrong(
+                    node,
+                    format!(
+                        "`{}` is no folder: `templates` names one with templates of the report",
+                        folder.display()
+                    ),
+                );
+                None
+            }
+            None => {
+                self.type_error(node, "templates", "the path of a folder");
+                None
+            }
+        }
     }
 
     fn data(&self, top: &Fields<'_>) -> Option<DataSection> {
@@ -157,7 +188,15 @@ impl Reader<'_> {
         let fields = self.fields(
             node,
             "/data",
-            &["corpus", "other", "train", "validation", "test", "reading"],
+            &[
+                "corpus",
+                "other",
+                "train",
+                "validation",
+                "test",
+                "reading",
+                "spoil",
+            ],
         )?;
         let corpus = match fields.get("corpus") {
             Some(node) => self.corpus(node, "/data/corpus"),
@@ -208,6 +247,12 @@ impl Reader<'_> {
                 ("entailment", Reading::Entailment),
             ],
         );
+        let spoil = self.number(
+            Some(&fields),
+            "spoil",
+            0.0,
+            &Bound::new("at least 0 and below 1", |x| (0.0..1.0).contains(&x)),
+        );
         Some(DataSection {
             corpus: corpus?,
             other: other?,
@@ -215,6 +260,7 @@ impl Reader<'_> {
             validation_share: share?,
             test: test?,
             reading: reading?,
+            spoil: spoil?,
         })
     }
 
@@ -230,8 +276,12 @@ impl Reader<'_> {
         let fields = self.fields(
             node,
             "/samples",
-            &["topics", "propose", "augment", "filter"],
+            &["topics", "propose", "augment", "filter", "leave_out"],
         )?;
+        let leave_out = match fields.get("leave_out") {
+            Some(node) => Some(Some(self.file(node, "leave_out")?)),
+            None => Some(None),
+        };
         let topics = self.whole(Some(&fields), "topics", 20, 2);
         let propose = self.steps(
             &fields,
@@ -284,6 +334,7 @@ impl Reader<'_> {
             propose: propose?,
             augment: augment?,
             filter: filter?,
+            leave_out: leave_out?,
         })
     }
 

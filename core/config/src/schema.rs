@@ -36,6 +36,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "train": described(&json!({ "type": "string", "default": "train" }), "The split that is trained on."),
                 "validation": group(json!({ "from": text, "share": share })),
                 "test": described(&text, "The split that is scored, never chosen on."),
+                "spoil": { "type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0, "description": "Share of the training pairs known to be relevant that are made negatives on purpose, to see who finds them." },
                 "reading": described(&json!({ "enum": ["retrieval", "entailment"], "default": "retrieval" }), "Which judged documents are positives in training: all, or only those that support the claim."),
             })),
             "model": group(json!({
@@ -62,6 +63,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "propose": steps(Kind::Sampler, json!({ "refresh_every": { "type": "string", "pattern": "^[0-9]+ (steps?|epochs?)$", "description": "Asks the sampler again so often, with the model as it is then: `50 steps`, `2 epochs`." } })),
                 "augment": steps(Kind::Augmenter, json!({ "from": { "enum": ["positive", "negative", "any", "anchor"], "default": "positive", "description": "Which samples it is given." } })),
                 "filter": steps(Kind::Filter, json!({})),
+                "leave_out": described(&text, "A file of samples that are left out, an id a line."),
             })),
             "train": train(steps(Kind::Loss, json!({ "weight": { "type": "number", "minimum": 0, "default": 1 } })), &text, &positive),
             "active_learning": active_learning(step(plugins, Kind::Selector, &json!({})), &positive),
@@ -75,6 +77,13 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
                 "metrics": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^(ndcg|recall|mrr|map)(@[0-9]+)?$" } },
                 "bm25": group(json!({ "k1": { "type": "number", "minimum": 0 }, "b": { "type": "number", "minimum": 0, "maximum": 1 } })),
             })),
+            "analysis": described(&group(json!({
+                "picture": { "enum": ["umap", "tsne", "pca", "off"], "default": "umap", "description": "How embeddings are laid out in the plane." },
+                "influence": { "enum": ["auto", "on", "off"], "default": "auto", "description": "Whether each sample's influence on the validation share is measured, once an epoch; auto = with a static encoder." },
+            })), "What is found out about the run beside its metrics."),
+            "report": described(&group(json!({
+                "templates": described(&text, "A folder whose files stand in for the report's templates of the same name; docs/REPORT.md."),
+            })), "How the report is drawn. No part of the plan."),
             "sweep": sweep(),
         },
     })

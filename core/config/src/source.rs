@@ -162,7 +162,11 @@ impl Source {
         if let Some(plugins) = tree.get_mut("plugins") {
             *plugins = serde_json::json!(self.plugins());
         }
-        let mut pointers = vec!["/data/corpus/path".to_owned(), "/chat/cache".to_owned()];
+        let mut pointers = vec![
+            "/data/corpus/path".to_owned(),
+            "/chat/cache".to_owned(),
+            "/report/templates".to_owned(),
+        ];
         pointers.extend(
             self.models()
                 .iter()

@@ -137,13 +137,16 @@ impl Driver<'_> {
     }
 
     pub(crate) fn go(&mut self) -> Result<(u64, String), Error> {
-        let hidden = self.hold_back();
-        self.tick_data(&hidden)?;
+        let spoiled = self.spoil();
+        let mut hidden = self.hold_back();
+        self.tick_data(&hidden, &spoiled)?;
+        hidden.extend(&spoiled);
         let mut model = self.tick_model()?;
         self.tick_baselines(&model)?;
         let mut standing = Standing {
             told: Told {
                 hidden,
+                spoiled,
                 said: BTreeMap::new(),
             },
             asked: BTreeSet::new(),
@@ -165,6 +168,7 @@ impl Driver<'_> {
         }
         let steps = model.step;
         let chosen = self.finish(&mut model, &standing)?;
+        self.tick_analyse(&model, &standing)?;
         if self.experiment.audit.is_some() {
             self.tick_audited()?;
         }
@@ -243,8 +247,21 @@ impl Driver<'_> {
             .collect()
     }
 
+    /// The relevant pairs that are made negatives on purpose.
+    fn spoil(&self) -> BTreeSet<(usize, usize)> {
+        let (seed, share) = (self.experiment.seed, self.experiment.data.spoil);
+        let relevant = self.data.judgements.iter().filter(|one| {
+            self.reading.relevant(one.label) && making::spoiled(self.data, seed, share, one)
+        });
+        relevant.map(|one| (one.anchor, one.document)).collect()
+    }
+
     /// The run, its plugins, documents, anchors and judgements.
-    pub(crate) fn tick_data(&mut self, hidden: &BTreeSet<(usize, usize)>) -> Result<(), Error> {
+    pub(crate) fn tick_data(
+        &mut self,
+        hidden: &BTreeSet<(usize, usize)>,
+        spoiled: &BTreeSet<(usize, usize)>,
+    ) -> Result<(), Error> {
         self.stage("data");
         let excluded = self.data.of_split(Split::Excluded).count();
         if excluded > 0 {
@@ -308,7 +325,7 @@ impl Driver<'_> {
                     relevant: reading.relevant(one.label),
                     grade: reading.grade(one.label),
                     held_back: hidden.contains(&(one.anchor, one.document)),
-                    spoiled: false,
+                    spoiled: spoiled.contains(&(one.anchor, one.document)),
                 })?;
             }
             Ok(())

@@ -16,7 +16,7 @@ use crate::training::{self, Model, Recipe};
 
 impl Driver<'_> {
     /// The losses of a stage: those of the experiment, or those it names, with its weights.
-    fn losses(&self, stage: &Stage) -> Result<Vec<WeightedLoss>, Error> {
+    pub(crate) fn losses(&self, stage: &Stage) -> Result<Vec<WeightedLoss>, Error> {
         let mut losses = Vec::new();
         for loss in &self.experiment.train.losses {
             let of_stage = |named: &Vec<(String, f64)>| {
@@ -100,6 +100,9 @@ impl Driver<'_> {
             },
         };
         standing.epochs_since_best = 0;
+        if let (0, Some(stage)) = (standing.epochs, stages.first()) {
+            self.tick_first_influence(model, &pool, stage)?;
+        }
         let mut done = 0u64;
         'stages: for (stage_number, (stage, of_stage)) in stages.iter().zip(planned).enumerate() {
             let mut epochs = 0;

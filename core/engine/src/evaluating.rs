@@ -26,6 +26,7 @@ pub(crate) struct Beside {
     pub events: Vec<(&'static str, String)>,
     pub metrics: Vec<(String, f64)>,
     pub monitored: Monitored,
+    pub influence: Vec<store::Influence>,
 }
 
 impl Driver<'_> {
@@ -76,6 +77,9 @@ impl Driver<'_> {
                 tick.add_metric(None, name, *value)?;
             }
             beside.monitored.write(tick, name)?;
+            for one in &beside.influence {
+                tick.add_influence(name, one)?;
+            }
             for (model, scored) in models {
                 for (anchor, one) in scored {
                     for (metric, value) in metrics.iter().zip(&one.values) {
@@ -150,7 +154,7 @@ impl Driver<'_> {
     /// by `train.early_stopping` or a rule, as far as anything can be told without a validation share.
     pub(crate) fn tick_epoch(
         &mut self,
-        model: &Model,
+        model: &mut Model,
         pool: &Pool,
         standing: &mut Standing,
         ended: &Ended<'_>,
@@ -161,6 +165,7 @@ impl Driver<'_> {
         let tick = self.next;
         self.seen.at(standing.steps);
         let number = self.begin()?;
+        let mut influence = Vec::new();
         let (value, scored, monitored) = match number {
             Some(_) => {
                 let index = self.index(model)?;
@@ -170,6 +175,13 @@ impl Driver<'_> {
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
                 let monitored = self.monitor(&index, pool, standing.epochs)?;
+                if self.measures_influence()
+                    && let Some(gradient) = self.validation_gradient(&index)?
+                {
+                    drop(index);
+                    influence =
+                        self.influence(model, &gradient, pool, ended.stage, standing.epochs)?;
+                }
                 (value, scored, monitored)
             }
             None => {
@@ -223,6 +235,7 @@ impl Driver<'_> {
                     .map(|(name, value)| (format!("adapt/{name}"), value))
                     .collect(),
                 monitored,
+                influence,
             };
             self.write_evaluation(number, &name, &[(name.as_str(), scored)], &beside)?;
         }

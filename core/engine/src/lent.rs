@@ -90,7 +90,17 @@ pub(crate) struct LazyTopics {
 }
 
 impl LazyTopics {
-    fn fitted(&self) -> &Topics {
+    /// How many documents they are fitted to.
+    pub fn documents(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether somebody asked.
+    pub fn are_fitted(&self) -> bool {
+        self.fitted.get().is_some()
+    }
+
+    pub fn fitted(&self) -> &Topics {
         self.fitted
             .get_or_init(|| Topics::fit(&self.texts, self.count, self.seed))
     }

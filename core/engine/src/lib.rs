@@ -4,6 +4,7 @@
 
 mod active;
 mod adapting;
+mod analysing;
 mod answering;
 mod auditing;
 mod batches;
@@ -27,6 +28,7 @@ mod rescoring;
 pub mod retrieval;
 mod run;
 mod seed;
+mod spoiling;
 pub mod sweeping;
 pub mod topics;
 mod training;

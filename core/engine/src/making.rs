@@ -46,16 +46,32 @@ pub(crate) struct Knowledge {
 pub(crate) struct Told {
     /// Judged pairs that training may not know.
     pub hidden: BTreeSet<(usize, usize)>,
+    /// Relevant pairs that are made negatives on purpose: hidden, too.
+    pub spoiled: BTreeSet<(usize, usize)>,
     /// What annotators said of a pair; none = its document says nothing of the claim.
     pub said: BTreeMap<(usize, usize), Option<Label>>,
 }
 
 /// Whether a judged pair is held back for the oracle.
 pub(crate) fn held_back(data: &Dataset, experiment_seed: u64, share: f64, one: &Judgement) -> bool {
+    drawn(data, (experiment_seed, "hold back"), share, one)
+}
+
+/// Whether a judged pair, which is relevant as training reads it, is made a negative on purpose.
+pub(crate) fn spoiled(data: &Dataset, experiment_seed: u64, share: f64, one: &Judgement) -> bool {
+    drawn(data, (experiment_seed, "spoil"), share, one)
+}
+
+fn drawn(
+    data: &Dataset,
+    (experiment_seed, purpose): (u64, &str),
+    share: f64,
+    one: &Judgement,
+) -> bool {
     if data.anchors[one.anchor].split != Split::Train {
         return false;
     }
-    // By pair, so that the rationale sets of a document are revealed together.
+    // By pair, so that the rationale sets of a document go together.
     let mut key = 0u64;
     for text in [
         &data.anchors[one.anchor].id,
@@ -65,7 +81,7 @@ pub(crate) fn held_back(data: &Dataset, experiment_seed: u64, share: f64, one: &
             key = seed(key, "pair", &[u64::from(byte)]);
         }
     }
-    unit(experiment_seed, "hold back", &[key]) < share
+    unit(experiment_seed, purpose, &[key]) < share
 }
 
 impl Knowledge {

@@ -93,6 +93,8 @@ impl Driver<'_> {
             _ => experiment.samples.propose.len() + experiment.samples.augment.len(),
         } + experiment.samples.filter.len()
             + usize::from(matches!(occasion, Occasion::Round { .. }))
+            + usize::from(experiment.samples.leave_out.is_some())
+            + usize::from(occasion == Occasion::Initial && !standing.told.spoiled.is_empty())
             + 1;
         let index_is_there = self.seen.at(standing.steps);
         let encoded_before = self.encoded(model.version);
@@ -130,10 +132,16 @@ impl Driver<'_> {
             let anew = again && propose.refresh.is_some();
             self.propose(model, &propose.step, &anchors, moment, anew)?;
         }
+        if occasion == Occasion::Initial && !standing.told.spoiled.is_empty() {
+            self.tick_spoiled(&standing.told.spoiled)?;
+        }
         if !again_only {
             for augment in &experiment.samples.augment {
                 self.augment(augment, &anchors, moment, first)?;
             }
+        }
+        if let Some(list) = &experiment.samples.leave_out {
+            self.tick_left_out(list, first)?;
         }
         let mut before = None;
         for step in &experiment.samples.filter {

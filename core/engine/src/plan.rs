@@ -66,6 +66,9 @@ pub struct Origin {
     /// The plugins that run in a process of their own: that changes no result.
     #[serde(default)]
     pub isolation: BTreeMap<String, Isolation>,
+    /// The folder of templates of the report, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<PathBuf>,
     /// Further plugin libraries, absolute.
     pub plugins: Vec<PathBuf>,
     /// The lock file that pins them, absolute.
@@ -88,6 +91,7 @@ impl Origin {
             files: experiment.files.clone(),
             chat: experiment.chat.clone(),
             isolation: experiment.isolation.clone(),
+            templates: experiment.templates.clone(),
             plugins: experiment.plugins.clone(),
             lock,
         }
@@ -108,6 +112,7 @@ impl Origin {
         experiment.files.clone_from(&self.files);
         experiment.chat.clone_from(&self.chat);
         experiment.isolation.clone_from(&self.isolation);
+        experiment.templates.clone_from(&self.templates);
         experiment
     }
 
@@ -416,6 +421,7 @@ fn placeless(experiment: &Experiment) -> Experiment {
     let mut placeless = experiment.clone();
     placeless.plugins.clear();
     placeless.isolation.clear();
+    placeless.templates = None;
     let corpora =
         std::iter::once(&mut placeless.data.corpus).chain(placeless.data.other.values_mut());
     for source in corpora {

@@ -206,6 +206,12 @@ impl Pool {
             || !made_negative && self.relevant.get(&anchor).is_some_and(by_document)
     }
 
+    /// Whether a document is known to be relevant to an anchor.
+    pub fn knows_document(&self, anchor: usize, document: usize) -> bool {
+        let known = self.relevant.get(&anchor);
+        known.is_some_and(|known| known.contains(&document))
+    }
+
     /// Places of the samples of a role, in order.
     pub fn of_role(&self, role: Role) -> impl Iterator<Item = usize> + '_ {
         (0..self.samples.len()).filter(move |place| self.samples[*place].view.role == role)

@@ -27,6 +27,8 @@ pub struct Topics {
     vocabulary: Vec<String>,
     model: Lda,
     documents: Vec<f32>,
+    /// The terms of each document, as places in the vocabulary.
+    terms: Vec<Vec<u32>>,
 }
 
 impl Topics {
@@ -60,9 +62,43 @@ impl Topics {
         Self {
             count,
             documents: model.mixtures(&documents),
+            terms: documents
+                .into_iter()
+                .map(|counts| counts.into_iter().map(|(term, _)| term).collect())
+                .collect(),
             model,
             vocabulary,
         }
+    }
+
+    /// How well the first `n` terms of a topic go together: the mean over pairs of `ln((D(a, b) + 1) / D(b))`, where D counts the
+    /// documents that have both, or the one that the topic has more of (UMass: Mimno et al. 2011). 0 is the best; `None` of
+    /// fewer than two terms.
+    #[must_use]
+    pub fn coherence(&self, topic: usize, n: usize) -> Option<f64> {
+        let top = self.terms_of_topic(topic, n);
+        let place = |term: &String| self.vocabulary.binary_search(term).ok();
+        let top: Vec<u32> = top
+            .iter()
+            .filter_map(|(term, _)| Some(place(term)? as u32))
+            .collect();
+        let mut together = vec![vec![0.0f64; top.len()]; top.len()];
+        for document in &self.terms {
+            let has: Vec<bool> = top
+                .iter()
+                .map(|term| document.binary_search(term).is_ok())
+                .collect();
+            for a in (0..top.len()).filter(|a| has[*a]) {
+                for b in (0..=a).filter(|b| has[*b]) {
+                    together[a][b] += 1.0;
+                }
+            }
+        }
+        let pairs = (0..top.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let logs: Vec<f64> = pairs
+            .map(|(a, b)| ((together[a][b] + 1.0) / together[b][b].max(1.0)).ln())
+            .collect();
+        (!logs.is_empty()).then(|| logs.iter().sum::<f64>() / logs.len() as f64)
     }
 
     /// The `n` terms that a topic has most of, with its share of each; stems, as BM25 has them. Empty if there is no such

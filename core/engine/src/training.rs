@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use orchestrator_model::parameters::Gradient;
 use orchestrator_model::{Encoder, Forward, Tokens};
-use orchestrator_plugin_host::{Batch, Context, Services, Truncation, WeightedLoss, combine};
+use orchestrator_plugin_host::{
+    Batch, Context, LossSum, Services, Truncation, WeightedLoss, combine,
+};
 use orchestrator_store::{Role, SampleId};
 use orchestrator_train::{AdamW, Checkpoint, clip};
 
@@ -251,40 +253,88 @@ fn batch(
     record: &mut StepRecord,
     seed_of: impl Fn(&str) -> u64,
 ) -> Result<Gradient, Error> {
-    let (mut batch, texts, rows) = assemble(pool, samples);
-    let tokens: Vec<&Tokens> = texts.iter().map(|&text| &pool.texts[text].tokens).collect();
-    let teacher = pool.teacher.as_ref().map(|teacher| {
-        batch.row_teacher = rows.iter().map(|&row| teacher.scores[row]).collect();
-        let of = |text: &usize| {
-            let place = text * teacher.dim;
-            &teacher.embeddings[place..place + teacher.dim]
-        };
-        let embeddings: Vec<f32> = texts.iter().flat_map(of).copied().collect();
-        (teacher.dim, embeddings)
-    });
+    let asked = Asked::of(pool, samples);
+    let tokens: Vec<&Tokens> = asked.tokens(pool);
     let masks = seed_of("dropout");
     let mut pass = Pass::begin(&model.encoder, &tokens, recipe.mini_batch, masks)?;
-    batch.dim = model.encoder.dim();
-    batch.embeddings = pass.embeddings()?;
-    let services = Services {
-        teacher: teacher
-            .as_ref()
-            .filter(|(dim, _)| *dim > 0)
-            .map(|(dim, embeddings)| (*dim, embeddings.as_slice())),
-        ..Services::default()
-    };
-    let context = |name: &str| Context {
-        step: model.step,
-        seed: seed_of(name),
-        services,
-    };
-    let sum = combine(recipe.losses, recipe.matryoshka, &batch, context)?;
-    let uses = rows
+    let (dim, embeddings) = (model.encoder.dim(), pass.embeddings()?);
+    let (asked, sum) = asked.losses(pool, recipe, dim, embeddings, model.step, &seed_of)?;
+    let uses = asked
+        .rows
         .iter()
         .zip(sum.rows)
         .map(|(&place, loss)| (pool.samples[place].view.id, loss.map(|loss| loss as f32)));
     record.add(sum.loss, sum.parts, uses);
     pass.backward(sum.gradient)
+}
+
+/// A batch that losses are asked about.
+pub(crate) struct Asked {
+    batch: Batch,
+    /// Places of its texts in the pool.
+    pub texts: Vec<usize>,
+    /// The sample of each row, by its place in the pool.
+    pub rows: Vec<usize>,
+}
+
+impl Asked {
+    pub fn of(pool: &Pool, samples: &BatchSamples) -> Self {
+        let (batch, texts, rows) = assemble(pool, samples);
+        Self { batch, texts, rows }
+    }
+
+    pub fn tokens<'p>(&self, pool: &'p Pool) -> Vec<&'p Tokens> {
+        let of = |text: &usize| &pool.texts[*text].tokens;
+        self.texts.iter().map(of).collect()
+    }
+
+    /// For each row, the places of its anchor and of its text in `texts`.
+    pub fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let of = |(anchor, text): (&u32, &u32)| (*anchor as usize, *text as usize);
+        self.batch
+            .row_anchor
+            .iter()
+            .zip(&self.batch.row_text)
+            .map(of)
+    }
+
+    /// What the losses say of the texts' embeddings `[texts, dim]`.
+    pub fn losses(
+        mut self,
+        pool: &Pool,
+        recipe: &Recipe<'_>,
+        dim: usize,
+        embeddings: Vec<f32>,
+        step: u64,
+        seed_of: impl Fn(&str) -> u64,
+    ) -> Result<(Self, LossSum), Error> {
+        let teacher = pool.teacher.as_ref().map(|teacher| {
+            let scores = self.rows.iter().map(|&row| teacher.scores[row]);
+            self.batch.row_teacher = scores.collect();
+            let of = |text: &usize| {
+                let place = text * teacher.dim;
+                &teacher.embeddings[place..place + teacher.dim]
+            };
+            let embeddings: Vec<f32> = self.texts.iter().flat_map(of).copied().collect();
+            (teacher.dim, embeddings)
+        });
+        self.batch.dim = dim;
+        self.batch.embeddings = embeddings;
+        let services = Services {
+            teacher: teacher
+                .as_ref()
+                .filter(|(dim, _)| *dim > 0)
+                .map(|(dim, embeddings)| (*dim, embeddings.as_slice())),
+            ..Services::default()
+        };
+        let context = |name: &str| Context {
+            step,
+            seed: seed_of(name),
+            services,
+        };
+        let sum = combine(recipe.losses, recipe.matryoshka, &self.batch, context)?;
+        Ok((self, sum))
+    }
 }
 
 /// The way of a batch's texts through the encoder and back. With a mini-batch the way there is gone twice, so that only that

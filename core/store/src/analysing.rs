@@ -1,6 +1,10 @@
 //! Rows of what was found out about a run: topics, slices of the evaluation, what was retrieved, influence, suspects.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Store;
 use crate::error::Error;
+use crate::query::id;
 use crate::rows::SampleId;
 use crate::tick::Tick;
 
@@ -194,5 +198,67 @@ impl Tick<'_> {
             ),
         )?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// The mean loss of each sample over its uses, where losses looked at it alone.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn mean_losses(&self) -> Result<BTreeMap<SampleId, f64>, Error> {
+        self.by_sample(
+            "SELECT sample, sum(loss) / count(loss) FROM (SELECT sample, loss FROM use ORDER BY sample, step)
+             GROUP BY sample HAVING count(loss) > 0",
+        )
+    }
+
+    /// The influence of each sample, summed over the versions of the model.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn influences(&self) -> Result<BTreeMap<SampleId, f64>, Error> {
+        self.by_sample(
+            "SELECT sample, sum(value) FROM (SELECT sample, value FROM influence ORDER BY sample, model) GROUP BY sample",
+        )
+    }
+
+    /// The samples that a source proposed.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn of_source(&self, source: &str) -> Result<BTreeSet<SampleId>, Error> {
+        let ids = self.all(
+            "SELECT DISTINCT sample FROM provenance WHERE source = ?1",
+            [source],
+            |row| id(&row.get::<_, String>(0)?),
+        )?;
+        Ok(ids.into_iter().collect())
+    }
+
+    /// The sources of each sample that still propose it, by name.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn sources(&self) -> Result<BTreeMap<SampleId, Vec<String>>, Error> {
+        let rows = self.all(
+            "SELECT DISTINCT p.sample, p.source FROM provenance p
+             WHERE NOT EXISTS (SELECT 1 FROM tick t WHERE t.kind = 'refresh' AND t.detail = p.source AND t.number > p.tick)
+             ORDER BY p.sample, p.source",
+            [],
+            |row| Ok((id(&row.get::<_, String>(0)?)?, row.get::<_, String>(1)?)),
+        )?;
+        let mut sources: BTreeMap<SampleId, Vec<String>> = BTreeMap::new();
+        for (sample, source) in rows {
+            sources.entry(sample).or_default().push(source);
+        }
+        Ok(sources)
+    }
+
+    fn by_sample(&self, sql: &str) -> Result<BTreeMap<SampleId, f64>, Error> {
+        let rows = self.all(sql, [], |row| {
+            Ok((id(&row.get::<_, String>(0)?)?, row.get(1)?))
+        })?;
+        Ok(rows.into_iter().collect())
     }
 }

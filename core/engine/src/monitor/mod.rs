@@ -5,7 +5,7 @@
 
 mod clusters;
 mod picture;
-mod quality;
+pub(crate) mod quality;
 mod seen;
 mod turnover;
 mod validation;

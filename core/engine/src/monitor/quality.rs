@@ -38,6 +38,54 @@ pub(crate) fn dominance(above: &[f64], below: &[f64]) -> Option<Dominance> {
     })
 }
 
+/// The 95 % interval of [`Dominance::auroc`] by the variance of DeLong, DeLong, Clarke-Pearson (1988), within 0 and 1; of the same
+/// values, sorted, of which there are two or more on either side.
+pub(crate) fn interval(above: &[f64], below: &[f64]) -> Option<(f64, f64)> {
+    if above.len() < 2 || below.len() < 2 {
+        return None;
+    }
+    // The share of the others that each value is above, ties half.
+    let shares = |of: &[f64], others: &[f64]| -> Vec<f64> {
+        let share = |one: &f64| {
+            let less = others.partition_point(|other| other < one);
+            let no_more = others.partition_point(|other| other <= one);
+            (less + no_more) as f64 / (2 * others.len()) as f64
+        };
+        of.iter().map(share).collect()
+    };
+    let variance = |shares: &[f64]| {
+        let n = shares.len() as f64;
+        let mean = shares.iter().sum::<f64>() / n;
+        shares.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (n - 1.0) / n
+    };
+    let (of_above, of_below) = (shares(above, below), shares(below, above));
+    let mean = of_above.iter().sum::<f64>() / of_above.len() as f64;
+    let half = 1.96 * (variance(&of_above) + variance(&of_below)).sqrt();
+    Some(((mean - half).max(0.0), (mean + half).min(1.0)))
+}
+
+/// The part that two distributions have in common: of their histograms over equal bins from the least value to the largest, the smaller
+/// share of each bin, summed. `None` of no values.
+pub(crate) fn overlap(one: &[f64], other: &[f64]) -> Option<f64> {
+    const BINS: usize = 50;
+    let all = || one.iter().chain(other);
+    let low = all().copied().fold(f64::INFINITY, f64::min);
+    let high = all().copied().fold(f64::NEG_INFINITY, f64::max);
+    if one.is_empty() || other.is_empty() {
+        return None;
+    }
+    let shares = |values: &[f64]| {
+        let mut shares = [0.0; BINS];
+        for value in values {
+            let place = (value - low) / (high - low).max(f64::MIN_POSITIVE) * BINS as f64;
+            shares[(place as usize).min(BINS - 1)] += 1.0 / values.len() as f64;
+        }
+        shares
+    };
+    let both = shares(one).into_iter().zip(shares(other));
+    Some(both.map(|(a, b): (f64, f64)| a.min(b)).sum())
+}
+
 /// Shannon's entropy of counts as a share of the most that so many groups can have: 1 = evenly spread, 0 = all in one.
 /// `None` with fewer than two groups or nothing counted.
 pub(crate) fn evenness(counts: &[usize]) -> Option<f64> {

@@ -51,6 +51,14 @@ impl Texts {
         of_anchor.map_or_else(|| &self.documents[place], |anchor| &self.anchors[anchor])
     }
 
+    pub(crate) fn of_document(&self, number: usize) -> &Tokens {
+        &self.documents[number]
+    }
+
+    pub(crate) fn of_anchor(&self, number: usize) -> &Tokens {
+        &self.anchors[number]
+    }
+
     /// How many distinct ones there are, by their tokens.
     pub(crate) fn distinct(&self) -> usize {
         self.order

@@ -153,7 +153,10 @@ fn quality(topics: &Topics, fixture: &Value) -> [f64; 3] {
         cosines.fold(0.0, f64::max)
     });
     let least = nearest.fold(1.0, f64::min);
+    let said = (0..k).filter_map(|topic| topics.coherence(topic, 10));
+    let said = said.sum::<f64>() / k as f64;
     let mean = coherence.iter().sum::<f64>() / coherence.len() as f64;
+    assert!((said - mean).abs() < 1e-9, "{said} {mean}");
     [(-log / n).exp(), mean, least]
 }
 
