@@ -17,6 +17,9 @@ const OURS: &[(&str, &str)] = &[
     ("style.css", include_str!("../assets/style.css")),
     ("report.js", include_str!("../assets/report.js")),
     ("explain.css", include_str!("../assets/explain.css")),
+    ("live.css", include_str!("../assets/live.css")),
+    ("live.js", include_str!("../assets/live.js")),
+    ("live.html.j2", include_str!("../templates/live.html.j2")),
     ("page.html.j2", include_str!("../templates/page.html.j2")),
     (
         "explain.html.j2",
@@ -102,6 +105,7 @@ const WORDS: &[(&str, &str)] = &[
         "words-explain.json",
         include_str!("../assets/words-explain.json"),
     ),
+    ("words-live.json", include_str!("../assets/words-live.json")),
     (
         "words-compare.json",
         include_str!("../assets/words-compare.json"),

@@ -29,6 +29,20 @@ pub struct Page {
     pub no_page: bool,
 }
 
+/// The report on a page, while the run goes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Watch {
+    /// Serve the report on a page of this machine that is drawn again as the run goes, until the run ends.
+    #[arg(long)]
+    pub watch: bool,
+    /// The port of that page; 0 is any that is free.
+    #[arg(long, default_value_t = 0, requires = "watch")]
+    pub port: u16,
+    /// Go on serving the page when the run has ended, until Ctrl-C.
+    #[arg(long, requires = "watch")]
+    pub stay: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment: make samples, train, evaluate, report. With `sweep:`, all its runs, compared at the end.
@@ -44,6 +58,8 @@ pub enum Command {
         sweeping: Sweeping,
         #[command(flatten)]
         page: Page,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Go on with a run, or a sweep, that was interrupted.
     Resume {
@@ -53,6 +69,8 @@ pub enum Command {
         sweeping: Sweeping,
         #[command(flatten)]
         page: Page,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Compare runs query by query: paired tests, intervals, what differs in their plans and samples.
     #[command(after_help = COMPARING)]
@@ -80,6 +98,8 @@ pub enum Command {
         /// the experiment says].
         #[arg(long, value_name = "FOLDER")]
         templates: Option<PathBuf>,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Answer the questions that a run asks: in the browser, or through files of other tools.
     #[command(after_help = ANNOTATE)]

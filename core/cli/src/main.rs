@@ -18,6 +18,7 @@ mod show;
 mod sweep;
 mod terminal;
 mod variants;
+mod watch;
 
 use std::process::ExitCode;
 

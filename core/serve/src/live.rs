@@ -89,6 +89,12 @@ impl Board {
         });
     }
 
+    /// How far the run was said to be.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
     /// How many look at it now.
     #[must_use]
     pub fn watched_by(&self) -> usize {
