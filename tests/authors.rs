@@ -410,6 +410,7 @@ fn the_guide_leads_where_it_says() {
     let store = rusqlite::Connection::open(lab.join("both/store.db")).unwrap();
     for sql in [
         "SELECT count(*) FROM metric WHERE name = 'loss/soft_triplet'",
+        "SELECT count(*) FROM metric WHERE name = 'plugin/soft_triplet/in_order' AND step >= 0 AND value BETWEEN 0 AND 1",
         "SELECT count(*) FROM verdict WHERE filter = 'few_digits' AND reason LIKE '% digits'",
     ] {
         let n: i64 = store.query_row(sql, [], |row| row.get(0)).unwrap();

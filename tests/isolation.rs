@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator_plugin_host::{
     Batch, ChatEndpoint, ChildCommand, Context, CurrentModel, Error, Host, Instance, Isolation,
-    Kind, Lexical, Limits, NamedModels, SearchPath, Services, Table, TopicModel, trust,
+    Kind, Lexical, Limits, Metrics, NamedModels, SearchPath, Services, Table, TopicModel, trust,
 };
 use orchestrator_tests::{built, c_library, library, repository};
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ fn wild(folder: &Path) -> Host {
 
 /// Everything the host can lend, made of arithmetic.
 struct World {
+    metrics: Metrics,
     corpus: Table,
     judgements: Table,
     held_out: Table,
@@ -173,6 +174,7 @@ fn anchors(numbers: &[i64]) -> Table {
 impl World {
     fn new() -> Self {
         Self {
+            metrics: Metrics::default(),
             corpus: documents(&[
                 "A first text. It has two sentences",
                 "Another one of several words",
@@ -218,6 +220,7 @@ impl World {
                 files: Some(&self.files),
                 models: Some(self),
                 chat: Some(self),
+                metrics: Some(&self.metrics),
                 cancelled: Some(&self.cancelled),
                 ..Services::default()
             },
@@ -249,8 +252,11 @@ fn samples_verdicts_and_choices_are_the_same_here_and_in_a_process_of_its_own() 
         let context = world.context();
         let proposed = here.propose(&context, &table, &known).unwrap();
         assert!(!proposed.candidates.is_empty(), "{name}");
+        let reported = world.metrics.take();
+        assert_eq!(name == "borrower", !reported.is_empty(), "{name}");
         for _ in 0..2 {
             assert_eq!(proposed, there.propose(&context, &table, &known).unwrap());
+            assert_eq!(reported, world.metrics.take());
         }
     }
     let given = samples(&[3; 40]);
@@ -321,10 +327,12 @@ fn losses_and_gradients_are_the_same_bit_for_bit() {
     let teacher: Vec<f32> = (0..batch.embeddings.len())
         .map(|n| n as f32 / 31.0)
         .collect();
+    let metrics = Metrics::default();
     let context = Context {
         step: 9,
         services: Services {
             teacher: Some((batch.dim, &teacher)),
+            metrics: Some(&metrics),
             ..Services::default()
         },
         ..Context::default()
@@ -334,11 +342,14 @@ fn losses_and_gradients_are_the_same_bit_for_bit() {
         let [here, there] = both(&host, Kind::Loss, name, &json!({}));
         assert_eq!(here.needs().unwrap(), there.needs().unwrap());
         let expected = here.forward(&context, &batch).unwrap();
+        let reported = metrics.take();
+        assert_eq!(name == "mnrl", !reported.is_empty(), "{name}");
         for _ in 0..3 {
             let found = there.forward(&context, &batch).unwrap();
             assert_eq!(found.loss.to_bits(), expected.loss.to_bits(), "{name}");
             assert_eq!(found.rows, expected.rows, "{name}");
             assert_eq!(bits(&found.gradient), bits(&expected.gradient), "{name}");
+            assert_eq!(metrics.take(), reported, "{name}");
         }
     }
 }
@@ -493,6 +504,11 @@ fn whatever_a_plugin_does_in_its_process_is_an_error_that_says_what() {
         ),
         (Sampler, "message", "\u{fffd}\u{fffd} what"),
         (Sampler, "status", "status 4711, no message"),
+        (Sampler, "metric_bytes", "whose name is not UTF-8"),
+        (Filter, "metric_null", "a metric called \"\""),
+        (Loss, "metric_nan", "the metric `loss` is NaN"),
+        (Sampler, "metric_flood", "more than 32 metrics in one call"),
+        (Selector, "metric_and_error", "a metric called \"a b\""),
         (Augmenter, "parent", "parent 2, of 2"),
         (Filter, "forges", "`keep` has 0 values, not 2"),
         (Filter, "keep", "keep[0] is 2"),
@@ -525,7 +541,13 @@ fn whatever_a_plugin_does_in_its_process_is_an_error_that_says_what() {
         assert!(!error.help().is_empty());
     }
     // What it does to its own standard streams, and after its last answer, harms nobody.
-    for how in ["prints", "reads", "crash_in_destroy", "hang_in_destroy"] {
+    for how in [
+        "prints",
+        "reads",
+        "metric_again",
+        "crash_in_destroy",
+        "hang_in_destroy",
+    ] {
         let began = Instant::now();
         let used = use_once(&host, Kind::Sampler, how, FAST, &world.context());
         assert!(used.is_ok(), "{how}: {used:?}");

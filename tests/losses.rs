@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use orchestrator_plugin_host::{
-    Batch, Context, Error, Host, Instance, Kind, LossResult, SearchPath, Services, Truncation,
-    WeightedLoss, combine,
+    Batch, Context, Error, Host, Instance, Kind, LossResult, Metrics, SearchPath, Services,
+    Truncation, WeightedLoss, combine,
 };
 use orchestrator_tests::built;
 use serde_json::{Value, json};
@@ -567,6 +567,42 @@ fn losses_say_what_they_need_and_refuse_to_work_without() {
             }
             other => assert!(!needs.teacher && other.is_ok(), "{name}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn mnrl_reports_how_often_the_positive_is_the_nearest() {
+    let copies = tempfile::tempdir().unwrap();
+    let host = host(copies.path());
+    // Two anchors at right angles. No document is nearer to the first than its positive (weight 3), though the other's positive
+    // is as near; the second's positive (weight 1) is further from it than its negative.
+    let embeddings = vec![1.0, 0.0, 0.0, 1.0, 0.8, 0.6, 0.6, 0.8, 0.8, 0.6, 0.0, 1.0];
+    let mut of_step = rows(&[
+        (0, 2, 1.0, true),
+        (0, 3, 0.0, false),
+        (1, 4, 1.0, true),
+        (1, 5, 0.0, false),
+    ]);
+    of_step[0].weight = 3.0;
+    for (settings, expected) in [
+        (json!({}), 0.75),
+        (json!({ "in_batch": false }), 0.75),
+        (json!({ "symmetric": true }), 0.75),
+    ] {
+        let metrics = Metrics::default();
+        let context = Context {
+            services: Services {
+                metrics: Some(&metrics),
+                ..Services::default()
+            },
+            ..Context::default()
+        };
+        let batch = batch(embeddings.clone(), 2, &of_step, &[]);
+        let loss = loss(&host, "mnrl", &settings);
+        let with = loss.forward(&context, &batch).unwrap();
+        assert_eq!(metrics.take(), [("accuracy".to_owned(), expected)]);
+        let without = loss.forward(&Context::default(), &batch).unwrap();
+        assert_eq!(with, without, "who listens changes nothing");
     }
 }
 

@@ -73,6 +73,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "    - explicit_negative\n",
+        "    - bad_sampler: { how: metric }\n",
+        &["the metric `worth/seeing` is inf"],
+    ),
+    (
+        "    - explicit_negative\n",
+        "    - bad_sampler: { how: metric_name }\n",
+        &["a metric called \"Not A Name\""],
+    ),
+    (
+        "    - explicit_negative\n",
         "    - bad_sampler: { how: service }\n",
         &["`bad_sampler` failed in propose"],
     ),
@@ -422,11 +432,11 @@ fn what_is_no_plugin_is_refused_with_a_reason() {
         ("magic.so", "does not begin with ORCHPLUG"),
         (
             "major.so",
-            "built for plugin ABI 2.0, this orchestrator has 1.1",
+            "built for plugin ABI 2.0, this orchestrator has 1.2",
         ),
         (
             "newer.so",
-            "built for plugin ABI 1.7, this orchestrator has 1.1",
+            "built for plugin ABI 1.7, this orchestrator has 1.2",
         ),
         ("schema.so", "is not JSON"),
         ("ability.so", "lacks the ability of its kind"),

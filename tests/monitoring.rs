@@ -382,7 +382,7 @@ fn a_troubled_run_is_warned_of_once_and_its_report_says_so_first() {
     );
     let report = std::fs::read_to_string(folder.path().join("r/report.html")).unwrap();
     let place = |what: &str| report.find(what).unwrap_or_else(|| panic!("no {what}"));
-    assert!(place("epoch 1 wanted hard negatives") < place("Did it get better?"));
+    assert!(place("epoch 1 wanted hard negatives") < place("id=\"better\""));
     assert!(place("id=\"monitoring\"") < place("id=\"picture\""));
 }
 

@@ -358,6 +358,12 @@ fn row_07_without_other_negatives_the_batch_gives_them() {
         "steps that cost something",
         "SELECT count(*) FROM metric WHERE name = 'loss/mnrl' AND value > 0.01",
     );
+    // What a loss reports is there for each step that has its loss.
+    ran.none(
+        "steps without what it reports",
+        "SELECT count(*) FROM metric l LEFT JOIN metric p ON p.tick = l.tick AND p.step = l.step AND p.name = 'plugin/mnrl/accuracy'
+         WHERE l.name = 'loss/mnrl' AND coalesce(p.value, -1) NOT BETWEEN 0 AND 1",
+    );
 }
 
 #[test]

@@ -2,27 +2,12 @@
 //! program killed in the middle.
 #![allow(clippy::unwrap_used)]
 
-mod browser;
 mod command;
 mod questions;
 
-use std::io::Write as _;
-
-use browser::{Browser, Page, find};
+use orchestrator_tests::browser::{Page, start};
 use orchestrator_tests::experiment;
 use questions::{CONTROLS, MARKUP, Program, RIGHT_TO_LEFT, asking, rows, run_with_questions, said};
-
-/// The browser, or a loud word that there is none.
-fn start() -> Option<Browser> {
-    let Some(program) = find() else {
-        // Not by a macro: those are shown only if a test fails.
-        let _ = std::io::stderr().write_all(
-            b"\nSKIPPED: there is no chromium here, so the page was not tried in a browser (apt-get install chromium)\n\n",
-        );
-        return None;
-    };
-    Some(Browser::start(&program))
-}
 
 fn claim(page: &Page<'_>, text: &str) {
     page.until(&format!(
@@ -39,19 +24,11 @@ fn sign_in(page: &Page<'_>, name: &str) {
     page.key("Enter");
 }
 
-/// What axe-core finds that is serious, if `AXE` names its script (`npm pack axe-core`).
+/// Nothing that axe-core finds is worth a word.
 fn accessible(page: &Page<'_>, what: &str) {
-    let Some(path) = std::env::var_os("AXE") else {
-        return;
-    };
-    let script = std::fs::read_to_string(path).unwrap();
-    page.value(&format!("{script}; 1"));
-    let found = page.value(
-        "axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then((all) =>
-           all.violations.filter((one) => ['serious', 'critical', 'moderate'].includes(one.impact))
-             .map((one) => one.id + ': ' + one.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | ')))",
-    );
-    assert_eq!(found, serde_json::json!([]), "{what}");
+    if let Some(found) = page.violations(&["serious", "critical", "moderate"]) {
+        assert_eq!(found, serde_json::json!([]), "{what}");
+    }
 }
 
 /// Nothing is cut off and everything can be touched.

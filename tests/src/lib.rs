@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the product built, experiments in folders of their own, the command as a user runs it.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod browser;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

@@ -10,6 +10,9 @@ pub struct Analysis {
     /// How embeddings are laid out in the plane.
     #[serde(default)]
     pub picture: Picture,
+    /// Whether topics are found in the corpus.
+    #[serde(default)]
+    pub topics: Topics,
     /// Whether each sample's influence on the validation share is measured, once an epoch.
     #[serde(default)]
     pub influence: Influence,
@@ -36,6 +39,17 @@ pub enum Picture {
     Off,
 }
 
+/// `topics:`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topics {
+    /// They are, where the corpus is not too large for it.
+    #[default]
+    On,
+    /// They are not.
+    Off,
+}
+
 /// `influence:`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,7 +65,7 @@ pub enum Influence {
 
 impl Reader<'_> {
     pub(crate) fn analysis(&self, top: &Fields<'_>) -> Option<Analysis> {
-        let fields = self.group(top, "analysis", &["picture", "influence"])?;
+        let fields = self.group(top, "analysis", &["picture", "topics", "influence"])?;
         let picture = self.word(
             fields.as_ref(),
             "picture",
@@ -62,6 +76,12 @@ impl Reader<'_> {
                 ("pca", Picture::Pca),
                 ("off", Picture::Off),
             ],
+        );
+        let topics = self.word(
+            fields.as_ref(),
+            "topics",
+            Topics::On,
+            &[("on", Topics::On), ("off", Topics::Off)],
         );
         let influence = self.word(
             fields.as_ref(),
@@ -75,6 +95,7 @@ impl Reader<'_> {
         );
         Some(Analysis {
             picture: picture?,
+            topics: topics?,
             influence: influence?,
         })
     }

@@ -21,7 +21,7 @@ mod steps;
 mod sweep;
 mod train;
 
-pub use analysis::{Analysis, Influence, Picture};
+pub use analysis::{Analysis, Influence, Picture, Topics};
 pub use asking::{
     ActiveLearning, Annotator, Audit, Candidates, Format, Llm, People, Slice, Start, StopRules,
 };

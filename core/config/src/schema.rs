@@ -79,6 +79,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             })),
             "analysis": described(&group(json!({
                 "picture": { "enum": ["umap", "tsne", "pca", "off"], "default": "umap", "description": "How embeddings are laid out in the plane." },
+                "topics": { "enum": ["on", "off"], "default": "on", "description": "Whether topics are found in the corpus (up to 20,000 documents; of more if a plugin compares them)." },
                 "influence": { "enum": ["auto", "on", "off"], "default": "auto", "description": "Whether each sample's influence on the validation share is measured, once an epoch; auto = with a static encoder." },
             })), "What is found out about the run beside its metrics."),
             "report": described(&group(json!({

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use orchestrator_config::{ActiveLearning, Annotator, Candidates};
 use orchestrator_data::{Dataset, Reading, Split};
-use orchestrator_plugin_host::{Kind, Table};
+use orchestrator_plugin_host::{Kind, Metrics, Table};
 use orchestrator_store as store;
 
 use crate::driver::{Driver, Standing};
 use crate::error::Error;
-use crate::making::Knowledge;
+use crate::making::{Knowledge, write_reported};
 use crate::mining::Moment;
 use crate::retrieval::{Bm25Index, DenseIndex};
 use crate::training::Model;
@@ -291,6 +291,7 @@ impl Driver<'_> {
             let data = self.data;
             let questions = questions(&committee, data, self.reading, &anchors, &known, nearest);
             let mut chosen = Vec::new();
+            let reported = Metrics::default();
             if budget > 0 && !questions.is_empty() {
                 let instance = self.create(Kind::Selector, &active.select)?;
                 let table = pool_table(data, &questions);
@@ -300,7 +301,8 @@ impl Driver<'_> {
                     judgements: Some(&judgements),
                     ..Moment::default()
                 };
-                let context = self.context(number, &active.select.name, moment);
+                let mut context = self.context(number, &active.select.name, moment);
+                context.services.metrics = Some(&reported);
                 chosen = moment.outcome(instance.select(&context, &table, budget))?;
             }
             let overlap = match active.annotator {
@@ -309,6 +311,7 @@ impl Driver<'_> {
             };
             self.write(number, "select", &format!("round {round}"), |tick| {
                 tick.add_metric(None, "questions/candidates", questions.len() as f64)?;
+                write_reported(tick, &active.select.name, &reported)?;
                 for (place, &row) in chosen.iter().enumerate() {
                     let question = &questions[row];
                     tick.add_question(&store::Question {

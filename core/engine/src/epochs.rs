@@ -279,6 +279,9 @@ impl Driver<'_> {
                 for (name, value) in &record.parts {
                     tick.add_metric(Some(*step), &format!("loss/{name}"), *value)?;
                 }
+                for (name, value) in record.reported() {
+                    tick.add_metric(Some(*step), &format!("plugin/{name}"), value)?;
+                }
                 for (sample, loss) in &record.uses {
                     tick.add_use(&store::Use {
                         step: *step,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::Bands;
 use orchestrator_data::{Dataset, Document, Judgement, Label, Reading, Split};
-use orchestrator_plugin_host::{Candidate, Role as PluginRole, Table};
+use orchestrator_plugin_host::{Candidate, Metrics, Role as PluginRole, Table};
 use orchestrator_store::{Provenance, Role, Sample, SampleId, SampleView, Tick, sample_id};
 
 use crate::error::Error;
@@ -286,6 +286,18 @@ fn id_of(data: &Dataset, candidate: &Candidate) -> SampleId {
 /// The samples that candidates become.
 pub(crate) fn ids(data: &Dataset, candidates: &[Candidate]) -> BTreeSet<SampleId> {
     candidates.iter().map(|one| id_of(data, one)).collect()
+}
+
+/// Writes what the calls of a plugin reported.
+pub(crate) fn write_reported(
+    tick: &Tick<'_>,
+    plugin: &str,
+    reported: &Metrics,
+) -> Result<(), Error> {
+    for (name, value) in reported.take() {
+        tick.add_metric(None, &format!("plugin/{plugin}/{name}"), value)?;
+    }
+    Ok(())
 }
 
 /// Writes what a plugin emitted. `parents` are the samples it was given, if it made them out of samples.

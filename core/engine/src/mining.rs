@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use orchestrator_config::{AugmentStep, PluginStep, RoleFilter};
-use orchestrator_plugin_host::{Context, Error as PluginError, Kind, Services, Table};
+use orchestrator_plugin_host::{Context, Error as PluginError, Kind, Metrics, Services, Table};
 use orchestrator_store as store;
 use orchestrator_store::{Role, SampleView};
 
@@ -203,6 +203,8 @@ impl Driver<'_> {
         let mut context = self.context(number, &step.name, moment);
         context.step = model.step;
         context.services.progress = Some(&show);
+        let reported = Metrics::default();
+        context.services.metrics = Some(&reported);
         let proposed = moment.outcome(instance.propose(&context, &table, anchors))?;
         let before = if anew {
             self.store.live_of(&step.name, number)?
@@ -226,6 +228,7 @@ impl Driver<'_> {
                     tick.add_metric(None, &format!("{}/{what}", step.name), n as f64)?;
                 }
             }
+            making::write_reported(tick, &step.name, &reported)?;
             making::write_candidates(tick, data, &step.name, &proposed.candidates, None)
         })
     }
@@ -268,6 +271,8 @@ impl Driver<'_> {
         let show = |done, total, _: &str| self.show(Event::Advance { done, total });
         let mut context = self.context(number, &step.name, moment);
         context.services.progress = Some(&show);
+        let reported = Metrics::default();
+        context.services.metrics = Some(&reported);
         let proposed = moment.outcome(instance.augment(&context, &table, &of_given))?;
         let data = self.data;
         let parents = (augment.from != RoleFilter::Anchor).then_some(given.as_slice());
@@ -275,6 +280,7 @@ impl Driver<'_> {
             for (what, n) in &proposed.counts {
                 tick.add_metric(None, &format!("{}/{what}", step.name), *n as f64)?;
             }
+            making::write_reported(tick, &step.name, &reported)?;
             making::write_candidates(tick, data, &step.name, &proposed.candidates, parents)
         })
     }
@@ -303,10 +309,13 @@ impl Driver<'_> {
             pool: before.as_ref(),
             ..moment
         };
-        let context = self.context(number, &step.name, moment);
+        let reported = Metrics::default();
+        let mut context = self.context(number, &step.name, moment);
+        context.services.metrics = Some(&reported);
         moment.outcome(instance.prepare(&context))?;
         let verdicts = moment.outcome(instance.judge(&context, &table))?;
         self.write(number, "judge", &step.name, |tick| {
+            making::write_reported(tick, &step.name, &reported)?;
             for (view, verdict) in given.iter().zip(&verdicts) {
                 tick.add_verdict(&store::Verdict {
                     sample: view.id,

@@ -82,6 +82,8 @@ pub(crate) struct StepRecord {
     pub loss: f64,
     /// By loss, before its weight.
     pub parts: Vec<(String, f64)>,
+    /// What losses report: `LOSS/NAME`, its sum over the batches that have it and how many they are.
+    pub metrics: BTreeMap<String, (f64, u32)>,
     /// Each sample with its weighted loss.
     pub uses: Vec<(SampleId, Option<f32>)>,
     /// Length of the gradient before it was shortened, where it may be.
@@ -120,6 +122,22 @@ impl StepRecord {
                 None => self.uses.push((sample, loss)),
             }
         }
+    }
+
+    /// Adds what a batch's losses reported.
+    fn report(&mut self, metrics: Vec<(String, f64)>) {
+        for (name, value) in metrics {
+            let sum = self.metrics.entry(name).or_insert((0.0, 0));
+            *sum = (sum.0 + value, sum.1 + 1);
+        }
+    }
+
+    /// The mean of each reported number over the batches that have it.
+    pub fn reported(&self) -> impl Iterator<Item = (&str, f64)> {
+        let mean = |(sum, n): &(f64, u32)| (sum / f64::from(*n)).clamp(f64::MIN, f64::MAX);
+        self.metrics
+            .iter()
+            .map(move |(name, sum)| (name.as_str(), mean(sum)))
     }
 
     /// Takes a share of the losses, as of the gradient.
@@ -265,6 +283,7 @@ fn batch(
         .zip(sum.rows)
         .map(|(&place, loss)| (pool.samples[place].view.id, loss.map(|loss| loss as f32)));
     record.add(sum.loss, sum.parts, uses);
+    record.report(sum.metrics);
     pass.backward(sum.gradient)
 }
 

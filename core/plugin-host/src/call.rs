@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use orchestrator_plugin_abi as abi;
 
 use crate::error::Error;
+use crate::metrics::OfCall;
 use crate::services::{self, Lender, Services};
 
 /// What a call is given: where in training, which seed, which services.
@@ -46,6 +47,8 @@ impl<'a> Calling<'a> {
 pub(crate) struct CallState<'a> {
     pub services: Services<'a>,
     pub lender: &'a dyn Lender,
+    /// What it reported.
+    pub reported: RefCell<OfCall>,
     said: RefCell<Option<(abi::Status, String, String)>>,
 }
 
@@ -69,6 +72,7 @@ pub(crate) fn run(
     let state = CallState {
         services: calling.services,
         lender: calling.lender,
+        reported: RefCell::default(),
         said: RefCell::new(None),
     };
     let call = abi::Call {
@@ -83,7 +87,17 @@ pub(crate) fn run(
         service,
     };
     let status = function(&raw const call);
+    // What it reported wrongly says more than how it reacted to the refusal.
+    let reported = state.reported.take().close();
+    let reported = reported.map_err(|refused| Error::Violation {
+        plugin: plugin.to_owned(),
+        call: what,
+        what: refused,
+    })?;
     if status == abi::status::OK {
+        if let Some(metrics) = calling.services.metrics {
+            metrics.add(reported);
+        }
         return Ok(());
     }
     let (pointer, message) = match state.said.take() {

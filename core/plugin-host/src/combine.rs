@@ -8,6 +8,7 @@ use crate::call::Context;
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::linalg::dot;
+use crate::metrics::Metrics;
 
 /// A loss with its weight.
 pub struct WeightedLoss {
@@ -33,6 +34,8 @@ pub struct LossSum {
     pub loss: f64,
     /// Each loss by its name, before its weight; with `@dim` where it was computed on first dimensions.
     pub parts: Vec<(String, f64)>,
+    /// What they report: `LOSS/NAME`, with `@dim` after the loss as above.
+    pub metrics: Vec<(String, f64)>,
     /// `[rows]`, weighted; `None` where no loss looked at the row alone.
     pub rows: Vec<Option<f64>>,
     /// `[texts, dim]` of the whole embeddings.
@@ -81,7 +84,14 @@ impl LossSum {
         let mut gradient = vec![0.0f32; batch.embeddings.len()];
         for loss in losses {
             let name = loss.instance.name();
-            let result = loss.instance.forward(&context(name), batch)?;
+            let metrics = Metrics::default();
+            let mut context: Context<'_> = context(name);
+            context.services.metrics = Some(&metrics);
+            let result = loss.instance.forward(&context, batch)?;
+            for (metric, value) in metrics.take() {
+                self.metrics
+                    .push((format!("{name}{suffix}/{metric}"), value));
+            }
             let weight = weight * loss.weight;
             self.loss += weight * result.loss;
             self.parts.push((format!("{name}{suffix}"), result.loss));

@@ -14,6 +14,7 @@ mod isolated;
 mod library;
 mod linalg;
 mod local;
+mod metrics;
 pub mod probe;
 mod search_path;
 mod services;
@@ -30,6 +31,7 @@ pub use instance::Instance;
 pub use isolated::{ChildCommand, Isolation, Limits, serve};
 pub use library::Plugin;
 pub use linalg::{dot, dots};
+pub use metrics::Metrics;
 pub use orchestrator_plugin_abi::service;
 pub use search_path::{Host, SearchPath};
 pub use services::{

@@ -7,6 +7,7 @@ use orchestrator_plugin_abi as abi;
 
 use crate::call::{CallState, state};
 use crate::linalg;
+use crate::metrics::Metrics;
 use crate::table::Table;
 
 mod further;
@@ -92,6 +93,8 @@ pub struct Services<'a> {
     pub teacher: Option<(usize, &'a [f32])>,
     /// An endpoint.
     pub chat: Option<&'a dyn ChatEndpoint>,
+    /// Where reported numbers go.
+    pub metrics: Option<&'a Metrics>,
     /// Set when the run is to stop.
     pub cancelled: Option<&'a AtomicBool>,
     /// Where progress goes.
@@ -256,6 +259,12 @@ static CHAT: abi::Chat = abi::Chat {
     complete: further::complete,
 };
 
+static METRICS: abi::Metrics = abi::Metrics {
+    struct_size: size_of::<abi::Metrics>() as u32,
+    reserved: 0,
+    report: further::report,
+};
+
 pub(crate) fn find(state: &CallState<'_>, id: &[u8]) -> *const c_void {
     let (lent, lender) = (&state.services, state.lender);
     let given = |id: &str| -> Option<*const c_void> {
@@ -278,6 +287,7 @@ pub(crate) fn find(state: &CallState<'_>, id: &[u8]) -> *const c_void {
             abi::service::SCORER => of(lent.models.is_some(), (&raw const SCORER).cast()),
             abi::service::TEACHER => of(lender.lends(Lent::Teacher), (&raw const TEACHER).cast()),
             abi::service::CHAT => of(lent.chat.is_some(), (&raw const CHAT).cast()),
+            abi::service::METRICS => of(lent.metrics.is_some(), (&raw const METRICS).cast()),
             _ => None,
         }
     };

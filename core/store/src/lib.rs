@@ -5,12 +5,15 @@
 mod analysing;
 mod asking;
 mod comparing;
+mod counting;
 mod error;
 pub mod explaining;
 mod monitoring;
 mod query;
+mod reporting;
 mod rows;
 mod tick;
+mod walking;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +29,10 @@ pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{
     CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
     SimilarityRow,
+};
+pub use reporting::{
+    DifficultyHistogram, FilterRow, Forgetting, InfluenceRow, LossQuantiles, Named, Overview,
+    Ranked, RankedSample, Shown, SimilarityHistogram, SuspectView,
 };
 pub use rows::{
     Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,

@@ -69,3 +69,23 @@ CREATE TABLE slice_score (
 
 ALTER TABLE judgement ADD COLUMN spoiled INTEGER NOT NULL DEFAULT 0; -- made wrong on purpose: what it says is not so
 ALTER TABLE projection ADD COLUMN method TEXT NOT NULL DEFAULT 'pca'; -- umap, tsne, pca
+
+-- The same as before; whether a source still proposes a sample is looked up for that sample, not for all of them.
+DROP VIEW v_sample;
+CREATE VIEW v_sample AS
+SELECT s.id, a.id AS anchor, at.content AS anchor_text, s.role, s.label, s.weight, t.content AS text,
+       d.id AS document, s.parent,
+       (SELECT group_concat(source, ', ') FROM (SELECT DISTINCT source FROM provenance p WHERE p.sample = s.id ORDER BY source)) AS sources,
+       NOT EXISTS (SELECT 1 FROM verdict v WHERE v.sample = s.id AND v.keep = 0)
+         AND EXISTS (SELECT 1 FROM provenance p WHERE p.sample = s.id AND NOT EXISTS (
+           SELECT 1 FROM tick t WHERE t.kind = 'refresh' AND t.detail = p.source AND t.number > p.tick)) AS kept,
+       (SELECT similarity FROM score c WHERE c.sample = s.id ORDER BY tick LIMIT 1) AS similarity,
+       (SELECT c.difficulty FROM score c WHERE c.sample = s.id ORDER BY tick LIMIT 1) AS difficulty,
+       (SELECT band FROM score c WHERE c.sample = s.id ORDER BY tick LIMIT 1) AS band,
+       (SELECT count(*) FROM use u WHERE u.sample = s.id) AS uses,
+       (SELECT avg(loss) FROM use u WHERE u.sample = s.id) AS mean_loss
+FROM sample s
+JOIN anchor a ON a.number = s.anchor
+JOIN text at ON at.id = a.text
+JOIN text t ON t.id = s.text
+LEFT JOIN document d ON d.number = s.document;

@@ -1,4 +1,4 @@
-/* orchestrator_plugin.h: the plugin interface of orchestrator, ABI 1.1.
+/* orchestrator_plugin.h: the plugin interface of orchestrator, ABI 1.2.
  *
  * A plugin library exports ONE symbol, the constant `orch_plugin_entry_v1`. Everything else is reached through it.
  * Written by hand; this file is the norm, the Rust mirror in plugins/abi is tested against it.
@@ -28,7 +28,7 @@ extern "C" {
 
 #define ORCH_MAGIC "ORCHPLUG" /* 8 bytes, no zero stored */
 #define ORCH_ABI_MAJOR 1
-#define ORCH_ABI_MINOR 1
+#define ORCH_ABI_MINOR 2
 
 #if defined(_WIN32)
 #define ORCH_EXPORT __declspec(dllexport)
@@ -417,6 +417,20 @@ typedef struct orch_chat {
   orch_status (*complete)(const orch_call *call, const orch_str *requests, uint64_t n, void *user,
                           void (*answer)(void *user, uint64_t index, orch_status status, orch_str text));
 } orch_chat;
+
+/* ---- host services since 1.2 --------------------------------------------------------------------------------------- */
+
+/* "orch.metrics/1": numbers worth seeing, of plugins of any kind. The run keeps them as the metric `plugin/INSTANCE/NAME` of
+ * the training step (losses) or of the tick, and the report draws them. Where several calls of a step or a tick report a
+ * name (batches of a step; prepare and judge), the mean is kept. Nothing else depends on them. */
+typedef struct orch_metrics {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* `name`: words of a-z, 0-9 and _, each beginning with a letter, parted by /, at most 64 bytes ("accuracy",
+   * "dropped/short"); at most 32 names a call. `value`: finite. A name reported again in the call: the last value counts.
+   * Not ORCH_OK: it was refused; return that status. A call that reported what is refused fails. */
+  orch_status (*report)(const orch_call *call, orch_str name, double value);
+} orch_metrics;
 
 #ifdef __cplusplus
 }

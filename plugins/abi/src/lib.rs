@@ -9,7 +9,7 @@ pub const MAGIC: [u8; 8] = *b"ORCHPLUG";
 /// Structs are frozen within a major version.
 pub const ABI_MAJOR: u16 = 1;
 /// Grows when something is added.
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 /// The one symbol a library exports, with its terminating zero.
 pub const ENTRY_SYMBOL: &[u8] = b"orch_plugin_entry_v1\0";
 
@@ -159,10 +159,12 @@ pub mod service {
     pub const TEACHER: &str = "orch.teacher/1";
     /// [`crate::Chat`], since 1.1.
     pub const CHAT: &str = "orch.chat/1";
+    /// [`crate::Metrics`], since 1.2.
+    pub const METRICS: &str = "orch.metrics/1";
     /// Every service of this ABI version.
-    pub const ALL: [&str; 14] = [
+    pub const ALL: [&str; 15] = [
         CORPUS, JUDGEMENTS, SEARCH, EMBEDDER, LINALG, BM25, TOPICS, CORPORA, HELD_OUT, POOL, FILES,
-        SCORER, TEACHER, CHAT,
+        SCORER, TEACHER, CHAT, METRICS,
     ];
 }
 
@@ -576,4 +578,14 @@ pub struct Chat {
     pub struct_size: u32,
     pub reserved: u32,
     pub complete: unsafe extern "C" fn(*const Call, *const Str, u64, *mut c_void, Answer) -> Status,
+}
+
+/// `orch.metrics/1`
+#[repr(C)]
+#[derive(Debug)]
+#[allow(missing_docs)] // Documented in the header.
+pub struct Metrics {
+    pub struct_size: u32,
+    pub reserved: u32,
+    pub report: unsafe extern "C" fn(*const Call, Str, f64) -> Status,
 }

@@ -48,6 +48,7 @@ fn every_size_and_offset_is_the_c_compilers() {
         "orch_scorer" = Scorer { struct_size, reserved, knows, score }
         "orch_teacher" = Teacher { struct_size, reserved, embeddings }
         "orch_chat" = Chat { struct_size, reserved, complete }
+        "orch_metrics" = Metrics { struct_size, reserved, report }
     };
     let header = include_str!("../include/orchestrator_plugin.h");
     let declared = header.matches("typedef struct orch_").count();

@@ -62,7 +62,8 @@ impl Contrast {
     }
 
     /// `log Σ exp(logit) - logit(anchor, positive)`, the sum's logarithm averaged over the lists of candidates; the pair
-    /// itself stands in the lists. Notes the slopes, times `share`.
+    /// itself stands in the lists. Notes the slopes, times `share`. Also says whether no candidate document is nearer to the
+    /// anchor than the positive.
     pub fn cross_entropy(
         &mut self,
         units: &Units,
@@ -70,16 +71,20 @@ impl Contrast {
         lists: &[Vec<Candidate>],
         scale: f64,
         share: f64,
-    ) -> f64 {
+    ) -> (f64, bool) {
         let part = 1.0 / lists.len() as f64;
-        let mut loss = -scale * f64::from(self.anchor_document.at(units, pair));
+        let positive = self.anchor_document.at(units, pair);
+        let mut nearest = true;
+        let mut loss = -scale * f64::from(positive);
         self.anchor_document.add_slope(pair, -scale * share);
         for list in lists {
             let mut logits: Vec<f64> = list
                 .iter()
                 .map(|one| {
-                    let cosine = f64::from(self.table(one.kind).at(units, (one.a, one.b)));
-                    (scale + one.penalty) * cosine
+                    let cosine = self.table(one.kind).at(units, (one.a, one.b));
+                    let of_anchor = one.kind == Kind::AnchorDocument && one.a == pair.0;
+                    nearest &= !(of_anchor && cosine > positive);
+                    (scale + one.penalty) * f64::from(cosine)
                 })
                 .collect();
             loss += part * softmax(&mut logits);
@@ -88,7 +93,7 @@ impl Contrast {
                 self.table(one.kind).add_slope((one.a, one.b), slope);
             }
         }
-        loss
+        (loss, nearest)
     }
 
     /// Hands the slopes on.

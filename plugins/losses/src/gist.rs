@@ -139,7 +139,7 @@ impl Loss for Gist {
                 let pair = (group.anchor, row.text);
                 let candidates = self.candidates(&step, &guide, pair);
                 let share = f64::from(row.weight) / total;
-                let loss = contrast.cross_entropy(&units, pair, &[candidates], scale, share);
+                let (loss, _) = contrast.cross_entropy(&units, pair, &[candidates], scale, share);
                 out.set_row(number as usize, loss as f32);
                 sum += share * loss;
             }

@@ -57,6 +57,8 @@ choice! {
 /// `symmetric` and `directions` add contrasts with other anchors, and of positives with documents (GTE); `hardness` makes
 /// near negatives count more.
 ///
+/// Reports `accuracy`: the share of positives, by weight, with no contrasted document nearer to the anchor.
+///
 /// Henderson et al. 2017, van den Oord et al. 2018, Li et al. 2023 (GTE), Lan et al. 2025 (hardness); equal to
 /// sentence-transformers' `MultipleNegativesRankingLoss` and, if symmetric, `MultipleNegativesSymmetricRankingLoss`.
 #[derive(Config)]
@@ -250,13 +252,13 @@ impl Loss for Mnrl {
         &self,
         batch: &LossBatch<'_>,
         out: &mut LossOutput<'_>,
-        _: &Call<'_>,
+        call: &Call<'_>,
     ) -> Result<f64> {
         let mut units = Units::of(batch);
         let step = InBatch::of(batch);
         let mut contrast = Contrast::of(&step, batch.texts());
         let total = shares::weight_of_positives(batch);
-        let mut sum = 0.0;
+        let (mut sum, mut found) = (0.0, 0.0);
         for group in batch.groups() {
             let own: BTreeSet<usize> = group
                 .negatives
@@ -274,13 +276,16 @@ impl Loss for Mnrl {
                 }
                 let share = f64::from(row.weight) / total;
                 let pair = (group.anchor, row.text);
-                let loss = contrast.cross_entropy(&units, pair, &lists, self.scale, share);
+                let (loss, nearest) =
+                    contrast.cross_entropy(&units, pair, &lists, self.scale, share);
+                found += if nearest { share } else { 0.0 };
                 out.set_row(number as usize, loss as f32);
                 sum += share * loss;
             }
         }
         contrast.pull(&mut units);
         units.write(out);
+        call.metric("accuracy", found)?;
         Ok(sum)
     }
 }

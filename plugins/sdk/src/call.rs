@@ -231,6 +231,26 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Reports a number worth seeing, which the run keeps as the metric `plugin/INSTANCE/name` and the report draws: of the
+    /// training step (losses), or of the tick. `name` is words of a-z, 0-9 and _ parted by /, at most 64 bytes; at most 32
+    /// names a call. Reported again in the same call, the last value counts: a filter counts in [`crate::Filter::judge_all`],
+    /// which is one call. Over several calls of a step or a tick (the batches of a step) the mean is kept. Nothing else
+    /// depends on it, and where the host takes none nothing happens.
+    ///
+    /// # Errors
+    /// If the name is no such name, the value not finite, or there are too many; the call fails then.
+    pub fn metric(&self, name: &str, value: f64) -> Result<()> {
+        let Ok(raw) = self.service::<abi::Metrics>(abi::service::METRICS) else {
+            return Ok(());
+        };
+        // SAFETY: the host's function; `name` outlives the call.
+        let status = unsafe { (raw.report)(self.raw, abi::Str::new(name), value) };
+        match status {
+            abi::status::OK => Ok(()),
+            status => Err(Error::host(status, &format!("metric `{name}`"))),
+        }
+    }
+
     /// The service `id` as the struct the header gives it.
     pub(crate) fn service<T>(&self, id: &str) -> Result<&'a T> {
         // SAFETY: the host's function; a service lives as long as the call.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use orchestrator_plugin_host::{Batch, Context, Instance, LossResult, Proposed, Verdict, probe};
+use orchestrator_plugin_host::{
+    Batch, Context, Instance, LossResult, Metrics, Proposed, Services, Verdict, probe,
+};
 use serde_json::Value;
 
 use crate::checks::Subject;
@@ -113,6 +115,7 @@ pub fn check_with(library: &Path, options: &Options) -> Result<(), Findings> {
 pub struct Opened {
     subject: Subject,
     instance: Instance,
+    metrics: Metrics,
 }
 
 /// Opens the plugin `name` (its id or the last part of it) of a library, and makes an instance of it. What `settings` does
@@ -131,7 +134,11 @@ pub fn open(library: &Path, name: &str, settings: &Value) -> Opened {
     };
     let subject = Subject::new(plugins.swap_remove(place), settings);
     let instance = expected(subject.create());
-    Opened { subject, instance }
+    Opened {
+        subject,
+        instance,
+        metrics: Metrics::default(),
+    }
 }
 
 fn expected<T>(result: Result<T, orchestrator_plugin_host::Error>) -> T {
@@ -141,15 +148,24 @@ fn expected<T>(result: Result<T, orchestrator_plugin_host::Error>) -> T {
 /// The seed of every call.
 const SEED: u64 = 13;
 
-fn context(world: &World) -> Context<'_> {
-    Context {
-        seed: SEED,
-        services: world.services(),
-        ..Context::default()
-    }
-}
-
 impl Opened {
+    fn context<'a>(&'a self, world: &'a World) -> Context<'a> {
+        Context {
+            seed: SEED,
+            services: Services {
+                metrics: Some(&self.metrics),
+                ..world.services()
+            },
+            ..Context::default()
+        }
+    }
+
+    /// What its calls reported since this was last asked: the mean of each name, in the order of names.
+    #[must_use]
+    pub fn reported(&self) -> Vec<(String, f64)> {
+        self.metrics.take()
+    }
+
     /// The settings, defaults filled in.
     #[must_use]
     pub fn settings(&self) -> &Value {
@@ -163,8 +179,8 @@ impl Opened {
     #[must_use]
     pub fn judge(&self, texts: &[&str]) -> Vec<Verdict> {
         let world = World::of_texts(texts);
-        expected(self.instance.prepare(&context(&world)));
-        expected(self.instance.judge(&context(&world), &world.samples))
+        expected(self.instance.prepare(&self.context(&world)));
+        expected(self.instance.judge(&self.context(&world), &world.samples))
     }
 
     /// What an augmenter makes of samples with these texts.
@@ -174,7 +190,7 @@ impl Opened {
     #[must_use]
     pub fn augment(&self, texts: &[&str]) -> Proposed {
         let world = World::of_texts(texts);
-        let context = context(&world);
+        let context = self.context(&world);
         expected(
             self.instance
                 .augment(&context, &world.samples, &world.known),
@@ -188,7 +204,7 @@ impl Opened {
     #[must_use]
     pub fn propose(&self) -> Proposed {
         let world = World::of_texts(&[]);
-        let context = context(&world);
+        let context = self.context(&world);
         expected(
             self.instance
                 .propose(&context, &world.anchors, &world.known),
@@ -202,7 +218,10 @@ impl Opened {
     #[must_use]
     pub fn select(&self, pairs: usize, budget: usize) -> Vec<usize> {
         let world = World::of_rows(pairs);
-        expected(self.instance.select(&context(&world), &world.pool, budget))
+        expected(
+            self.instance
+                .select(&self.context(&world), &world.pool, budget),
+        )
     }
 
     /// A loss and its gradient; [`crate::step`] makes the batch.
@@ -212,6 +231,6 @@ impl Opened {
     #[must_use]
     pub fn forward(&self, batch: &Batch) -> LossResult {
         let world = World::of_texts(&[]);
-        expected(self.instance.forward(&context(&world), batch))
+        expected(self.instance.forward(&self.context(&world), batch))
     }
 }

@@ -138,6 +138,19 @@ impl Subject {
         Ok(loss.needs()?.teacher || services.iter().any(|one| one == "orch.teacher/1"))
     }
 
+    /// [`Self::ask`], with what was reported meanwhile.
+    fn ask_all(
+        &self,
+        instance: &Instance,
+        scene: &Scene,
+        context: &Context<'_>,
+    ) -> Result<(Answer, Vec<(String, f64)>), Error> {
+        // What came before is not of this call.
+        drop(scene.world.metrics.take());
+        let answer = self.ask(instance, scene, context)?;
+        Ok((answer, scene.world.metrics.take()))
+    }
+
     /// [`Self::ask`] of a new instance, prepared.
     fn answer(&self, scene: &Scene, seed: u64) -> Result<Answer, Error> {
         let instance = self.create()?;
@@ -278,35 +291,37 @@ impl Subject {
             return Err(Finding::Skipped("it does not set DETERMINISTIC".into()));
         }
         let scene = Scene::ordinary();
-        let first = self.answer(&scene, 7)?;
-        // A new instance, the same one again, and an instance in another thread.
-        let instance = self.create()?;
         let context = self.context(&scene, 7, None);
-        self.prepare(&instance, &context)?;
-        for again in ["a new instance", "a second call"] {
-            let answer = self.ask(&instance, &scene, &context)?;
-            if answer != first {
-                return failed(format!(
-                    "{again} with the same seed: {}",
-                    first.difference(&answer)
-                ));
+        let prepared = || -> Result<Instance, Error> {
+            let instance = self.create()?;
+            self.prepare(&instance, &context)?;
+            Ok(instance)
+        };
+        let first = self.ask_all(&prepared()?, &scene, &context)?;
+        let same = |again: &str, found: &(Answer, Vec<(String, f64)>)| {
+            if *found == first {
+                return Ok(());
             }
+            let difference = if found.0 == first.0 {
+                format!("it reported {:?}, then {:?}", first.1, found.1)
+            } else {
+                first.0.difference(&found.0)
+            };
+            failed(format!("{again} with the same seed: {difference}"))
+        };
+        // A new instance, the same one again, and an instance in another thread.
+        let instance = prepared()?;
+        for again in ["a new instance", "a second call"] {
+            same(again, &self.ask_all(&instance, &scene, &context)?)?;
         }
         let elsewhere = std::thread::scope(|scope| {
             let scene = &scene;
             scope
-                .spawn(move || self.ask(&instance, scene, &self.context(scene, 7, None)))
+                .spawn(move || self.ask_all(&instance, scene, &self.context(scene, 7, None)))
                 .join()
         });
         match elsewhere {
-            Ok(answer) => {
-                let answer = answer?;
-                if answer == first {
-                    Ok(())
-                } else {
-                    failed(format!("in another thread: {}", first.difference(&answer)))
-                }
-            }
+            Ok(answer) => same("in another thread,", &answer?),
             Err(_) => failed("the checker panicked in a thread"),
         }
     }

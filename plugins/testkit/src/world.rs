@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use orchestrator_plugin_host::{Services, Table};
+use orchestrator_plugin_host::{Metrics, Services, Table};
 
 use crate::lent::Models;
 
@@ -209,6 +209,8 @@ pub(crate) struct World {
     pub pool: Table,
     /// The numbers of the anchors.
     pub known: BTreeSet<usize>,
+    /// What was reported.
+    pub metrics: Metrics,
 }
 
 impl World {
@@ -336,6 +338,7 @@ impl World {
             samples,
             pool,
             known,
+            metrics: Metrics::default(),
         }
     }
 
@@ -352,6 +355,7 @@ impl World {
             pool: Some(&self.kept),
             models: Some(&self.models),
             chat: Some(&self.models),
+            metrics: Some(&self.metrics),
             ..Services::default()
         }
     }

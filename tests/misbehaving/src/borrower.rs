@@ -112,6 +112,9 @@ impl Sampler for Borrower {
             }
         }
         sink.count("asked", 2);
+        call.metric("anchors", anchors.numbers().len() as f64)?;
+        call.metric("sums/of_two", f64::MAX)?;
+        call.metric("sums/of_two", 0.1 + 0.2)?;
         call.progress(1, 1, "asked");
         Ok(())
     }

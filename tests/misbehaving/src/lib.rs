@@ -42,6 +42,11 @@ impl Sampler for BadSampler {
                 let _ = sink.push(&candidate);
                 return Ok(());
             }
+            "metric" => {
+                let _ = call.metric("worth/seeing", f64::INFINITY);
+                return Ok(());
+            }
+            "metric_name" => call.metric("Not A Name", 1.0)?,
             "service" => {
                 call.search()?.top_k(&[1_000_000], 3)?;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use orchestrator_config::Topics;
 use orchestrator_plugin_host::TopicModel as _;
 use orchestrator_store::{Role, Tick, Topic};
 
@@ -35,6 +36,9 @@ impl Driver<'_> {
     /// Topics of documents and anchors, and how often those of a sample and its anchor agree.
     pub(crate) fn topical(&self, pool: &Pool) -> Option<Topical> {
         let lazy = &self.lent.topics;
+        if self.experiment.analysis.topics == Topics::Off {
+            return None;
+        }
         if lazy.documents() > DOCUMENTS && !lazy.are_fitted() {
             return None;
         }

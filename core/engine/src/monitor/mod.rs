@@ -4,10 +4,12 @@
 //! changes nothing of the run: it writes metrics, coordinates and warnings.
 
 mod clusters;
+mod layout;
 mod picture;
 pub(crate) mod quality;
 mod seen;
 mod turnover;
+mod umap;
 mod validation;
 mod warnings;
 
@@ -29,6 +31,7 @@ use clusters::{Rows, first_centres, k_means};
 use quality::{dominance, evenness, mean, median, quantile, share};
 pub(crate) use seen::Seen;
 pub(crate) use turnover::{Scored, Turnover};
+use validation::{Candidate, in_picture};
 use warnings::Values;
 
 /// Positives, and negatives, that are looked at.
@@ -48,8 +51,8 @@ const PAIRS: u64 = 1000;
 pub(crate) struct Monitored {
     /// Metrics by their names, `monitor/…`.
     pub values: Vec<(String, f64)>,
-    /// Where the picture shows anchors and documents: kind, number, place.
-    pub picture: Vec<(&'static str, usize, picture::Point)>,
+    /// The picture.
+    pub picture: validation::Shown,
     /// What is to be warned of.
     pub warnings: Vec<String>,
 }
@@ -73,14 +76,14 @@ impl Monitored {
         for (name, value) in &self.values {
             tick.add_metric(None, name, *value)?;
         }
-        for (kind, number, [x, y]) in &self.picture {
+        for (kind, item, [x, y]) in &self.picture.points {
             tick.add_projection(&Projection {
                 model,
                 kind,
-                item: &number.to_string(),
+                item,
                 x: *x,
                 y: *y,
-                method: "pca",
+                method: self.picture.method,
             })?;
         }
         for warning in &self.warnings {
@@ -147,7 +150,6 @@ impl Driver<'_> {
             }
         }
         found.add("random_similarity", self.random_similarity(index));
-        found.picture = self.picture(index)?;
         let empty_band = match epoch.checked_sub(1) {
             Some(last) => self
                 .store
@@ -279,6 +281,18 @@ impl Driver<'_> {
         found.add("false_negatives", share(&difficulty, |one| one > 1.0));
         found.add("too_easy", share(&difficulty, |one| one < 0.0));
         found.add("difficulty", median(difficulty));
+        let seen: Vec<usize> = positives.iter().chain(negatives).copied().collect();
+        let shown: Vec<Candidate<'_>> = in_picture(pool, &seen, self.experiment.seed)
+            .into_iter()
+            .map(|place| Candidate {
+                id: view(place).id.to_string(),
+                embedding: embedding(pool.samples[place].text),
+            })
+            .collect();
+        found.picture = self.picture(index, &shown)?;
+        let trusted = found.picture.trustworthiness;
+        let name = || "picture/trustworthiness".to_owned();
+        found.values.extend(trusted.map(|value| (name(), value)));
         let values: Vec<f32> = negatives
             .iter()
             .step_by(negatives.len().div_ceil(CLUSTERED).max(1))
@@ -349,7 +363,12 @@ pub(crate) fn scales<'v>(
 
 #[cfg(test)]
 fn fixture() -> serde_json::Value {
-    serde_json::from_str(include_str!("../../tests/monitoring.json")).expect("the fixture is JSON")
+    fixture_of(include_str!("../../tests/monitoring.json"))
+}
+
+#[cfg(test)]
+fn fixture_of(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("the fixture is JSON")
 }
 
 #[cfg(test)]

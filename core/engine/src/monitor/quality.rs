@@ -137,6 +137,30 @@ mod tests {
     }
 
     #[test]
+    fn the_interval_of_the_auroc_is_near_the_bootstraps_of_scipy() {
+        for case in fixture()["intervals"].as_array().expect("cases") {
+            let sorted = |name: &str| {
+                let mut values = super::super::numbers(&case[name]);
+                values.sort_by(f64::total_cmp);
+                values
+            };
+            let (low, high) = interval(&sorted("above"), &sorted("below")).expect("an interval");
+            let near = |a: f64, name: &str| (a - case[name].as_f64().expect("a number")).abs();
+            assert!(near(low, "low") < 0.01, "{low} {case}");
+            assert!(near(high, "high") < 0.01, "{high} {case}");
+        }
+    }
+
+    #[test]
+    fn two_distributions_have_in_common_what_both_have() {
+        let (one, other) = ([0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 2.0]);
+        assert!((overlap(&one, &other).expect("values") - 0.5).abs() < 1e-12);
+        assert!((overlap(&one, &one).expect("values") - 1.0).abs() < 1e-12);
+        assert_eq!(overlap(&[], &one), None);
+        assert_eq!(overlap(&[3.0], &[3.0]), Some(1.0));
+    }
+
+    #[test]
     fn nothing_has_no_figures() {
         assert_eq!(quantile(&[], 0.5), None);
         assert_eq!(median(Vec::new()), None);

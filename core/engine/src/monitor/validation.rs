@@ -1,35 +1,72 @@
-//! The picture of the validation claims: each with the documents that are relevant to it and the nearest one that is not, in the
-//! plane of their principal components, turned to the picture before it.
+//! The picture: validation claims, each with the documents that are relevant to it and the nearest one that is not, and samples of the
+//! pool; laid over the picture before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use orchestrator_config::Picture;
 use orchestrator_data::Split;
 
 use super::clusters::Rows;
-use super::picture::{Point, laid_over, principal_plane};
+use super::layout::{laid_out, name};
+use super::picture::Point;
+use super::umap;
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::pool::Pool;
 use crate::retrieval::DenseIndex;
-use crate::seed::seed;
+use crate::seed::{seed, shuffled};
 
 /// Claims in the picture.
-const MOST: usize = 500;
+const MOST: usize = 300;
 
 /// Relevant documents of a claim in it, those of the lowest numbers.
 const RELEVANT: usize = 5;
 
+/// Samples in it.
+const SAMPLES: usize = 700;
+
+/// What a picture shows.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Kind, item and place.
+    pub points: Vec<(&'static str, String, Point)>,
+    pub method: &'static str,
+    /// How far neighbours in it are neighbours.
+    pub trustworthiness: Option<f64>,
+}
+
+/// A sample that may be in it: its id, and where its text's embedding is.
+pub(super) struct Candidate<'e> {
+    pub id: String,
+    pub embedding: &'e [f32],
+}
+
+/// Places in the pool of the samples that are in the picture, of those that are looked at.
+pub(super) fn in_picture(pool: &Pool, places: &[usize], experiment_seed: u64) -> Vec<usize> {
+    let mut places: Vec<usize> = places.to_vec();
+    places.sort_by_key(|place| {
+        let id = pool.samples[*place].view.id.0;
+        (seed(experiment_seed, "picture", &[id as u64]), id)
+    });
+    places.truncate(SAMPLES);
+    places.sort_unstable();
+    places
+}
+
 impl Driver<'_> {
-    /// Kind, number and place of everything in the picture; empty without validation claims.
+    /// Where everything in the picture is; empty where there is to be none.
     pub(super) fn picture(
         &self,
         index: &DenseIndex<'_>,
-    ) -> Result<Vec<(&'static str, usize, Point)>, Error> {
+        samples: &[Candidate<'_>],
+    ) -> Result<Shown, Error> {
+        let method = self.experiment.analysis.picture;
+        if method == Picture::Off {
+            return Ok(Shown::default());
+        }
         let qrels = self.data.qrels(Split::Validation);
-        let mut anchors: Vec<usize> = qrels.keys().copied().collect();
-        anchors.sort_by_key(|anchor| {
-            let order = seed(self.experiment.seed, "picture", &[*anchor as u64]);
-            (order, *anchor)
-        });
+        let anchors: Vec<usize> = qrels.keys().copied().collect();
+        let mut anchors = shuffled(anchors, self.experiment.seed, "picture", &[]);
         anchors.truncate(MOST);
         anchors.sort_unstable();
         let most = qrels.values().map(Vec::len).max().unwrap_or_default();
@@ -40,38 +77,42 @@ impl Driver<'_> {
             let wrong = found.iter().find(|(one, _)| !relevant.contains(one));
             documents.extend(wrong.map(|(document, _)| *document));
         }
-        let items: Vec<(&'static str, usize)> = anchors
-            .into_iter()
-            .map(|anchor| ("anchor", anchor))
-            .chain(documents.into_iter().map(|document| ("document", document)))
-            .collect();
-        let values: Vec<f32> = items
-            .iter()
-            .flat_map(|(kind, number)| match *kind {
-                "anchor" => index.anchor(*number),
-                _ => index.document(*number),
-            })
-            .copied()
-            .collect();
-        let plane = principal_plane(Rows {
+        let mut items: Vec<(&'static str, String)> = Vec::new();
+        let mut values: Vec<f32> = Vec::new();
+        for anchor in anchors {
+            items.push(("anchor", anchor.to_string()));
+            values.extend_from_slice(index.anchor(anchor));
+        }
+        for document in documents {
+            items.push(("document", document.to_string()));
+            values.extend_from_slice(index.document(document));
+        }
+        for sample in samples {
+            items.push(("sample", sample.id.clone()));
+            values.extend_from_slice(sample.embedding);
+        }
+        let dim = index.encoder().dim();
+        let rows = Rows {
             values: &values,
-            dim: index.encoder().dim(),
-        });
-        let before = self.last_picture()?;
-        let pairs: Vec<(usize, Point)> = items
+            dim,
+        };
+        let last = self.last_picture()?;
+        let before: Vec<Option<Point>> = items
             .iter()
-            .enumerate()
-            .filter_map(|(place, (kind, number))| {
-                let key = ((*kind).to_owned(), number.to_string());
-                Some((place, *before.get(&key)?))
-            })
+            .map(|(kind, item)| last.get(&((*kind).to_owned(), item.clone())).copied())
             .collect();
-        let laid = laid_over(&plane, &pairs);
-        Ok(items
-            .into_iter()
-            .zip(laid)
-            .map(|((kind, number), point)| (kind, number, point))
-            .collect())
+        let seed = seed(self.experiment.seed, "layout", &[]);
+        let points = laid_out(method, rows, &before, seed);
+        let trustworthiness =
+            umap::trustworthiness(&umap::ranked(&values, dim), &points, umap::NEIGHBOURS);
+        let placed = items.into_iter().zip(points);
+        Ok(Shown {
+            points: placed
+                .map(|((kind, item), point)| (kind, item, point))
+                .collect(),
+            method: name(method),
+            trustworthiness,
+        })
     }
 
     /// Where the last picture in the store shows what, by kind and number.

@@ -11,6 +11,7 @@ use super::codec::{Malformed, Reader, Result, Writer};
 use super::process;
 use super::protocol::{Facts, TableFacts, ask, to_child, to_parent};
 use super::tables;
+use crate::metrics::Metrics;
 use crate::services::{
     ChatEndpoint, CurrentModel, Lender, Lent, Lexical, NamedModels, Services, TopicModel,
 };
@@ -147,6 +148,7 @@ pub(crate) struct Borrowed<'l> {
     link: &'l Link,
     facts: Facts,
     teacher: OnceCell<Option<(usize, Vec<f32>)>>,
+    metrics: Metrics,
     services: Remote<'l>,
 }
 
@@ -170,6 +172,7 @@ impl<'l> Borrowed<'l> {
             link,
             facts,
             teacher: OnceCell::new(),
+            metrics: Metrics::default(),
             services,
         }
     }
@@ -193,7 +196,18 @@ impl<'l> Borrowed<'l> {
             models: facts.models.then_some(remote as &dyn NamedModels),
             chat: facts.chat.then_some(remote as &dyn ChatEndpoint),
             progress: facts.progress.then_some(progress),
+            metrics: facts.metrics.then_some(&self.metrics),
             ..Services::default()
+        }
+    }
+
+    /// Sends what the call reported.
+    pub fn send_metrics(&self) {
+        let metrics = self.metrics.take();
+        if !metrics.is_empty() {
+            let mut frame = Writer::new(to_parent::METRICS);
+            tables::write_metrics(&mut frame, &metrics);
+            self.link.send(frame);
         }
     }
 

@@ -98,7 +98,11 @@ fn answer(link: &Link, frame: &[u8], instance: &mut Option<Local>) -> Result<Opt
         services: borrowed.services(&progress),
         lender: &borrowed,
     };
-    call(link, tag, from, instance, calling, borrowed.documents()).map(Some)
+    let answer = call(link, tag, from, instance, calling, borrowed.documents())?;
+    if answer.is_ok() {
+        borrowed.send_metrics();
+    }
+    Ok(Some(answer))
 }
 
 fn call(

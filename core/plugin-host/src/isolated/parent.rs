@@ -324,6 +324,7 @@ impl Watch<'_> {
             .map_err(|error| self.not_sent(running, &error))?;
         let mut left = Duration::from_secs(self.remote.limits.timeout);
         let mut told = None::<Instant>;
+        let mut reported = false;
         loop {
             let waiting = Instant::now();
             let received = running.channel.receive();
@@ -346,6 +347,10 @@ impl Watch<'_> {
                     }
                     (to_parent::PROGRESS, _) => {
                         self.progress(&mut from).map_err(|_| self.nonsense())?;
+                    }
+                    (to_parent::METRICS, _) if !reported => {
+                        reported = true;
+                        self.metrics(&mut from)?;
                     }
                     (to_parent::ROWS, Some(emitted)) => {
                         tables::read_candidates(&mut from, emitted)
@@ -379,6 +384,15 @@ impl Watch<'_> {
                 return Err(self.timed_out());
             }
         }
+    }
+
+    fn metrics(&self, from: &mut Reader<'_>) -> Result<(), Error> {
+        let read = tables::read_metrics(from).map_err(|Malformed| self.nonsense())?;
+        let metrics = read.map_err(|what| self.remote.violation(self.call, what))?;
+        if let Some(all) = self.context.services.metrics {
+            all.add(metrics);
+        }
+        Ok(())
     }
 
     fn progress(&self, from: &mut Reader<'_>) -> super::codec::Result<()> {

@@ -2,7 +2,8 @@
 //! that cannot be read is an error and never a guess.
 //!
 //! To the child: `DESCRIBE` or `CREATE` first, then calls, one at a time; in a call, answers to what it asks, and `CANCEL`
-//! at any time; `BYE` at the end. To the parent: in a call, `ROWS`, `PROGRESS` and `ASK`; at its end `DONE` or `FAILED`.
+//! at any time; `BYE` at the end. To the parent: in a call, `ROWS`, `PROGRESS` and `ASK`; at its end `METRICS`, if there are
+//! any, and `DONE` or `FAILED`.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::info::{Kind, PluginInfo, RawInfo};
 use crate::services::Services;
 
 /// Changes with every change of a frame.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Tags of what goes to the child.
 pub(crate) mod to_child {
@@ -38,6 +39,7 @@ pub(crate) mod to_parent {
     pub const ROWS: u8 = 3;
     pub const PROGRESS: u8 = 4;
     pub const ASK: u8 = 5;
+    pub const METRICS: u8 = 6;
 }
 
 /// What a child asks for in a call; the first byte of an `ASK`.
@@ -82,6 +84,7 @@ pub(crate) struct Facts {
     pub teacher: bool,
     pub chat: bool,
     pub progress: bool,
+    pub metrics: bool,
 }
 
 fn facts_of(table: &crate::table::Table) -> TableFacts {
@@ -112,6 +115,7 @@ impl Facts {
             teacher: lent.teacher.is_some(),
             chat: lent.chat.is_some(),
             progress: lent.progress.is_some(),
+            metrics: lent.metrics.is_some(),
         }
     }
 
@@ -141,6 +145,7 @@ impl Facts {
             self.teacher,
             self.chat,
             self.progress,
+            self.metrics,
         ] {
             out.flag(flag);
         }
@@ -176,6 +181,7 @@ impl Facts {
             teacher: from.flag()?,
             chat: from.flag()?,
             progress: from.flag()?,
+            metrics: from.flag()?,
         })
     }
 }
@@ -334,6 +340,7 @@ mod tests {
             topics: None,
             bm25: true,
             chat: true,
+            metrics: true,
             ..Facts::default()
         };
         let mut frame = Writer::new(1);

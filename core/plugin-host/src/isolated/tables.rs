@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::codec::{Malformed, Reader, Result, Writer};
 use crate::answers::{Candidate, Emitted, RawRow};
 use crate::batch::Batch;
+use crate::metrics::OfCall;
 use crate::table::{Column, Memory, Table};
 
 /// Formats of columns by their code.
@@ -69,6 +70,28 @@ pub(crate) fn read_table(from: &mut Reader<'_>) -> Result<Table> {
     let columns = from.count(1)?;
     let columns = (0..columns).map(|_| read_column(from));
     Ok(Table::of_columns(rows, columns.collect::<Result<_>>()?))
+}
+
+pub(crate) fn write_metrics(out: &mut Writer, metrics: &[(String, f64)]) {
+    out.number(metrics.len() as u64);
+    for (name, value) in metrics {
+        out.text(name);
+        out.number(*value);
+    }
+}
+
+/// Metrics of a child, looked at again; or why they may not be.
+pub(crate) fn read_metrics(
+    from: &mut Reader<'_>,
+) -> Result<std::result::Result<BTreeMap<String, f64>, String>> {
+    let mut reported = OfCall::default();
+    for _ in 0..from.count(16)? {
+        let name = from.bytes()?;
+        if !reported.set(name, from.number()?) {
+            break;
+        }
+    }
+    Ok(reported.close())
 }
 
 pub(crate) fn write_set(out: &mut Writer, set: &BTreeSet<usize>) {

@@ -220,3 +220,26 @@ pub(super) unsafe extern "C" fn complete(
         abi::status::OK
     }
 }
+
+pub(super) unsafe extern "C" fn report(
+    call: *const abi::Call,
+    name: abi::Str,
+    value: f64,
+) -> abi::Status {
+    // SAFETY: a plugin hands back the call it was given, with a string of its own.
+    unsafe {
+        let Some(state) = state(call) else {
+            return abi::status::INTERNAL;
+        };
+        if state.services.metrics.is_none() {
+            return abi::status::UNSUPPORTED;
+        }
+        status(
+            state
+                .reported
+                .borrow_mut()
+                .set(name.bytes(), value)
+                .then_some(()),
+        )
+    }
+}

@@ -1,5 +1,6 @@
 //! A real browser, driven over the DevTools protocol: messages of JSON, each ended by a zero byte, over two pipes
 //! (`--remote-debugging-pipe`). No port, no driver, no library.
+#![allow(missing_docs)]
 
 use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For an answer of the browser: looking through a large page takes long on a busy machine.
+const ANSWER: Duration = Duration::from_secs(300);
 
 /// Chromium, or what is called so here; `CHROMIUM` names another.
 pub fn find() -> Option<PathBuf> {
@@ -22,6 +25,18 @@ pub fn find() -> Option<PathBuf> {
         .iter()
         .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
         .find(|path| path.is_file())
+}
+
+/// The browser, or a loud word that there is none.
+pub fn start() -> Option<Browser> {
+    let Some(program) = find() else {
+        // Not by a macro: those are shown only if a test fails.
+        let _ = std::io::stderr().write_all(
+            b"\nSKIPPED: there is no chromium here, so the page was not tried in a browser (apt-get install chromium)\n\n",
+        );
+        return None;
+    };
+    Some(Browser::start(&program))
 }
 
 pub struct Browser {
@@ -36,6 +51,8 @@ struct Wire {
     last: u64,
     /// Errors and warnings of every page.
     console: Vec<String>,
+    /// Addresses that pages asked for.
+    asked: Vec<String>,
 }
 
 impl Browser {
@@ -87,6 +104,7 @@ impl Browser {
                 from: receiver,
                 last: 0,
                 console: Vec::new(),
+                asked: Vec::new(),
             }),
             _profile: profile,
         }
@@ -106,7 +124,7 @@ impl Browser {
         loop {
             let message = wire
                 .from
-                .recv_timeout(PATIENCE)
+                .recv_timeout(ANSWER)
                 .unwrap_or_else(|error| panic!("the browser does not answer to {method}: {error}"));
             wire.note(&message);
             if message["id"] == id {
@@ -138,10 +156,15 @@ impl Browser {
             session: session["sessionId"].as_str().unwrap().to_owned(),
             context,
         };
-        for domain in ["Page", "Runtime", "Log"] {
+        for domain in ["Page", "Runtime", "Log", "Network"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
         page
+    }
+
+    /// The addresses that pages asked for since this was asked last.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.wire.borrow_mut().asked)
     }
 
     /// What pages complained about since this was asked last.
@@ -170,6 +193,11 @@ impl Wire {
                 .any(|level| parameters["entry"]["level"] == *level),
             _ => false,
         };
+        if message["method"] == "Network.requestWillBeSent"
+            && let Some(address) = parameters["request"]["url"].as_str()
+        {
+            self.asked.push(address.to_owned());
+        }
         if complaint {
             self.console.push(parameters.to_string());
         }
@@ -212,6 +240,56 @@ impl Page<'_> {
             json!({ "enabled": true }),
         );
         self.dark();
+    }
+
+    /// A window of this width.
+    pub fn wide(&self, width: u32) {
+        let size =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Without a network.
+    pub fn offline(&self) {
+        let none = json!({ "offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0 });
+        self.call("Network.emulateNetworkConditions", none);
+    }
+
+    /// Scripts of pages do not run; what tests ask still does.
+    pub fn without_script(&self) {
+        self.call(
+            "Emulation.setScriptExecutionDisabled",
+            json!({ "value": true }),
+        );
+    }
+
+    /// As it is printed.
+    pub fn printed(&self) {
+        self.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+    }
+
+    /// Clicks the middle of an element with the mouse.
+    pub fn click(&self, selector: &str) {
+        let place = self.value(&format!(
+            "(() => {{ const one = document.querySelector('{selector}'); one.scrollIntoView({{ block: 'center' }});
+               const box = one.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", event);
+        }
+    }
+
+    /// What axe-core finds of these impacts, if `AXE` names its script (`npm pack axe-core`).
+    pub fn violations(&self, impacts: &[&str]) -> Option<Value> {
+        let script = std::fs::read_to_string(std::env::var_os("AXE")?).unwrap();
+        self.value(&format!("{script}; 1"));
+        Some(self.value(&format!(
+            "axe.run(document, {{ resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }}).then((all) =>
+               all.violations.filter((one) => {}.includes(one.impact))
+                 .map((one) => one.id + ': ' + one.nodes.slice(0, 4).map((node) => node.html + ' ' + node.failureSummary).join(' | ')))",
+            json!(impacts)
+        )))
     }
 
     pub fn dark(&self) {
