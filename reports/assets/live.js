@@ -15,8 +15,8 @@
     return one && { id: one.id, steps };
   };
   const at = (way) => way && way.steps.reduce((one, [tag, place]) => one && all(`:scope > ${tag}`, one)[place], document.getElementById(way.id));
-  // What is read: the first part that reaches into the window, and where its upper edge is.
-  const reading = () => all("main [id]", document).find((one) => one.getBoundingClientRect().bottom > 0);
+  // What is read: the first part that begins in the window. What is above it may grow.
+  const reading = () => all("main [id], main details, main table, main p", document).find((one) => one.offsetParent && one.getBoundingClientRect().top >= 0);
 
   const take = (fresh) => {
     const main = document.getElementById("main");
@@ -25,8 +25,8 @@
     const open = all("details[open]", main).map(wayTo);
     const typed = all("input", main).filter((one) => one.value).map((one) => [wayTo(one), one.value]);
     const focus = main.contains(document.activeElement) && document.activeElement !== main ? wayTo(document.activeElement) : null;
-    const here = reading();
-    const [id, edge] = here ? [here.id, here.getBoundingClientRect().top] : [null, 0];
+    const here = window.scrollY > 0 ? reading() : null;
+    const [way, edge] = here ? [wayTo(here), here.getBoundingClientRect().top] : [null, 0];
     main.replaceChildren(...[...next.childNodes].map((one) => document.adoptNode(one)));
     for (const part of [".contents", ".heading h1"]) {
       const [old, other] = [document.querySelector(part), fresh.querySelector(part)];
@@ -35,12 +35,12 @@
     const [phrase, other] = [live.querySelector(".while"), fresh.querySelector("#live .while")];
     if (phrase && other) phrase.replaceChildren(...other.childNodes);
     document.dispatchEvent(new Event("drawn"));
-    for (const way of open) { const one = at(way); if (one) one.open = true; }
-    for (const [way, value] of typed) {
-      const one = at(way);
+    for (const part of open) { const one = at(part); if (one) one.open = true; }
+    for (const [part, value] of typed) {
+      const one = at(part);
       if (one) { one.value = value; one.dispatchEvent(new Event("input")); }
     }
-    const again = id && document.getElementById(id);
+    const again = at(way);
     if (again) window.scrollBy({ top: again.getBoundingClientRect().top - edge, behavior: "instant" });
     const one = at(focus);
     if (one) one.focus({ preventScroll: true });

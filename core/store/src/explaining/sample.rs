@@ -258,7 +258,7 @@ impl Store {
                 })
             },
         )?;
-        life.epochs = self.epochs_of(&id)?;
+        life.epochs = self.uses_by_epoch(&id)?;
         life.uses = Part {
             total: life.epochs.iter().map(|epoch| epoch.uses).sum(),
             rows: self.all(
@@ -379,7 +379,7 @@ impl Store {
         )
     }
 
-    fn epochs_of(&self, id: &str) -> Result<Vec<EpochUse>, Error> {
+    fn uses_by_epoch(&self, id: &str) -> Result<Vec<EpochUse>, Error> {
         self.all(
             "SELECT u.epoch + 1, count(*), min(u.step), max(u.step), avg(u.loss), min(u.loss), max(u.loss)
              FROM use u WHERE u.sample = ?1 GROUP BY u.epoch ORDER BY u.epoch",
