@@ -1,14 +1,12 @@
 //! Are the negatives hard, but not false? Difficulty by epoch and source, spread, repeats, suspected false negatives.
 
-use std::collections::BTreeMap;
-
-use orchestrator_store::Store;
+use orchestrator_store::{DifficultyHistogram, Overview, Store};
 use serde::Serialize;
 
 use crate::Error;
 use crate::charts::{Plot, Series, lines};
 use crate::figure::{Figure, Row, count, epoch_of, number, rows, text};
-use crate::pool::samples_sql;
+use crate::pool::{dropped_sql, reasons};
 use crate::suspects::{self, Share, Suspects};
 use crate::words::{Name, Said};
 
@@ -47,56 +45,32 @@ pub struct Histogram {
 const SHOWN: usize = 12;
 
 /// Difficulty from -0.5 to 1.5; what lies beyond is counted at the ends.
-const BINS: usize = 24;
 const BIN: &str = "max(0, min(23, CAST((c.difficulty + 0.5) * 12 AS INTEGER)))";
 
-#[derive(Default)]
-struct Counted {
-    bins: [f64; BINS],
-    n: f64,
-    total: f64,
-    too_easy: f64,
-    likely_false: f64,
-    bands: [u64; 3],
-}
-
-impl Counted {
-    fn add(&mut self, row: &Row) {
-        let n = number(row, "n");
-        self.bins[(count(row, "bin") as usize).min(BINS - 1)] += n;
-        self.n += n;
-        self.total += number(row, "total");
-        self.too_easy += number(row, "too_easy");
-        self.likely_false += number(row, "likely_false");
-        for (place, band) in ["easy", "medium", "hard"].into_iter().enumerate() {
-            self.bands[place] += count(row, band);
-        }
-    }
-
-    fn drawn(&self, title: Name, unit: &'static str) -> Histogram {
-        let n = self.n.max(1.0);
-        let shares = self.bins.map(|count| count / n);
-        let most = shares.iter().copied().fold(0.05, f64::max);
-        let mut plot = Plot::over(
-            title,
-            (Name::word("unit.difficulty"), Name::word(unit)),
-            [-0.5, 1.5, 0.0, most * 1.05],
-        );
-        plot.steps(Name::word("role.negatives"), "neg", &shares, (-0.5, 1.5));
-        plot.legend.clear();
-        let one = plot.across(1.0);
-        let d = format!("M{one} {}V{}", plot.top, plot.bottom);
-        plot.layer("zero", d);
-        Histogram {
-            plot,
-            n: self.n as u64,
-            mean: self.total / n,
-            too_easy: self.too_easy / n,
-            likely_false: self.likely_false / n,
-            easy: self.bands[0],
-            medium: self.bands[1],
-            hard: self.bands[2],
-        }
+fn drawn(one: &DifficultyHistogram, title: Name, unit: &'static str) -> Histogram {
+    let n = one.n.max(1) as f64;
+    let shares: Vec<f64> = one.counts.iter().map(|count| *count as f64 / n).collect();
+    let most = shares.iter().copied().fold(0.05, f64::max);
+    let mut plot = Plot::over(
+        title,
+        (Name::word("unit.difficulty"), Name::word(unit)),
+        [-0.5, 1.5, 0.0, most * 1.05],
+    );
+    plot.steps(Name::word("role.negatives"), "neg", &shares, (-0.5, 1.5));
+    plot.legend.clear();
+    let at = plot.across(1.0);
+    let d = format!("M{at} {}V{}", plot.top, plot.bottom);
+    plot.layer("zero", d);
+    let [easy, medium, hard] = one.bands;
+    Histogram {
+        plot,
+        n: one.n,
+        mean: one.mean,
+        too_easy: one.too_easy as f64 / n,
+        likely_false: one.likely_false as f64 / n,
+        easy,
+        medium,
+        hard,
     }
 }
 
@@ -108,7 +82,7 @@ fn sums() -> String {
 }
 
 impl Negatives {
-    pub(crate) fn of(store: &Store) -> Result<Self, Error> {
+    pub(crate) fn of(store: &Store, seen: &Overview) -> Result<Self, Error> {
         Ok(Self {
             share: suspects::share(store)?,
             suspects: suspects::suspects(
@@ -117,64 +91,44 @@ impl Negatives {
                 "negative",
                 "why.no-suspects",
             )?,
-            by_epoch: by_epoch(store)?,
-            by_source: by_source(store)?,
+            by_epoch: by_epoch(seen),
+            by_source: by_source(seen),
             spread: spread(store)?,
-            repeats: repeats(store)?,
+            repeats: repeats(store, seen)?,
         })
     }
 }
 
-fn by_epoch(store: &Store) -> Result<Figure<Histograms>, Error> {
+fn by_epoch(seen: &Overview) -> Figure<Histograms> {
     let sql = format!(
         "WITH first AS MATERIALIZED (SELECT sample, min(tick) AS tick, difficulty, band FROM score WHERE difficulty IS NOT NULL GROUP BY sample)
-SELECT u.epoch, {}
+SELECT u.epoch + 1 AS epoch, {}
 FROM use u JOIN first c ON c.sample = u.sample GROUP BY u.epoch, bin ORDER BY u.epoch, bin",
         sums()
     );
-    let stages: BTreeMap<u64, String> = rows(
-        store,
-        "SELECT e.epoch, t.detail FROM (SELECT epoch, min(tick) AS tick FROM use GROUP BY epoch) e JOIN tick t ON t.number = e.tick",
-    )?
-    .iter()
-    .map(|row| {
-        let stage = text(row, "detail").rsplit(", ").next().unwrap_or_default();
-        (count(row, "epoch"), stage.to_owned())
-    })
-    .collect();
-    let mut by_epoch: BTreeMap<u64, Counted> = BTreeMap::new();
-    for row in rows(store, &sql)? {
-        by_epoch.entry(count(&row, "epoch")).or_default().add(&row);
-    }
-    let all = by_epoch.len();
-    let n = by_epoch
-        .values()
-        .map(|one| one.n as u64)
-        .min()
-        .unwrap_or_default();
+    let found = &seen.difficulty_by_epoch;
+    let all = found.len();
     // All of them, or so many, evenly spread, the first and the last among them.
-    let kept = (0..SHOWN.min(all)).map(|place| place * (all - 1) / (SHOWN.min(all) - 1).max(1));
-    let kept: Vec<usize> = kept.collect();
-    let drawn: Vec<Histogram> = by_epoch
-        .iter()
-        .enumerate()
-        .filter(|(place, _)| kept.contains(place))
-        .map(|(_, (epoch, counted))| {
-            let stage = stages.get(epoch).cloned().unwrap_or_default();
+    let shown = SHOWN.min(all);
+    let kept = (0..shown).map(|place| place * (all - 1) / (shown - 1).max(1));
+    let rows: Vec<Histogram> = kept
+        .map(|place| {
+            let one = &found[place];
+            let epoch: usize = one.of.parse().unwrap_or_default();
+            let stage = seen.epochs.iter().find(|row| row.epoch == epoch);
             let title = Said::of("chart.epoch-stage")
-                .with("n", epoch + 1)
-                .with("stage", stage);
-            counted.drawn(title.into(), "unit.share-uses")
+                .with("n", epoch)
+                .with("stage", stage.map_or("", |row| row.band.as_str()));
+            drawn(one, title.into(), "unit.share-uses")
         })
         .collect();
-    let shown = (!drawn.is_empty()).then_some(Histograms {
-        all: all as u64,
-        rows: drawn,
-    });
-    Ok(Figure::some("difficulty-epochs", sql, shown, "why.no-negatives").of(n))
+    let n = found.iter().map(|one| one.n).min().unwrap_or_default();
+    let all = all as u64;
+    let shown = (!rows.is_empty()).then_some(Histograms { all, rows });
+    Figure::some("difficulty-epochs", sql, shown, "why.no-negatives").of(n)
 }
 
-fn by_source(store: &Store) -> Result<Figure<Histograms>, Error> {
+fn by_source(seen: &Overview) -> Figure<Histograms> {
     let sql = format!(
         "SELECT p.source, {}
 FROM (SELECT DISTINCT sample, source FROM provenance) p
@@ -182,28 +136,17 @@ JOIN score c ON c.sample = p.sample AND c.tick = (SELECT max(number) FROM tick W
 GROUP BY p.source, bin ORDER BY p.source, bin",
         sums()
     );
-    let mut by_source: BTreeMap<String, Counted> = BTreeMap::new();
-    for row in rows(store, &sql)? {
-        by_source
-            .entry(text(&row, "source").to_owned())
-            .or_default()
-            .add(&row);
-    }
-    let all = by_source.len() as u64;
-    let mut largest: Vec<(String, Counted)> = by_source.into_iter().collect();
-    largest.sort_by(|a, b| b.1.n.total_cmp(&a.1.n));
-    let n = largest
+    let mut largest: Vec<&DifficultyHistogram> = seen.difficulty_by_source.iter().collect();
+    largest.sort_by_key(|one| std::cmp::Reverse(one.n));
+    let n = largest.iter().map(|one| one.n).min().unwrap_or_default();
+    let rows: Vec<Histogram> = largest
         .iter()
-        .map(|(_, one)| one.n as u64)
-        .min()
-        .unwrap_or_default();
-    let drawn: Vec<Histogram> = largest
-        .into_iter()
         .take(SHOWN)
-        .map(|(source, counted)| counted.drawn(Name::Data(source), "unit.share-negatives"))
+        .map(|one| drawn(one, Name::Data(one.of.clone()), "unit.share-negatives"))
         .collect();
-    let shown = (!drawn.is_empty()).then_some(Histograms { all, rows: drawn });
-    Ok(Figure::some("difficulty-sources", sql, shown, "why.no-negatives").of(n))
+    let all = largest.len() as u64;
+    let shown = (!rows.is_empty()).then_some(Histograms { all, rows });
+    Figure::some("difficulty-sources", sql, shown, "why.no-negatives").of(n)
 }
 
 /// How evenly the negatives are spread over clusters.
@@ -252,32 +195,33 @@ pub struct Repeats {
     pub rows: Vec<Row>,
 }
 
-fn repeats(store: &Store) -> Result<Figure<Repeats>, Error> {
-    let filters = "SELECT name FROM plugin WHERE kind = 'filter' AND id LIKE '%duplicate%'";
-    let which = format!(
-        "FROM (SELECT sample, filter, reason FROM verdict WHERE keep = 0 AND filter IN ({filters}) LIMIT 6) v JOIN sample s ON s.id = v.sample"
-    );
-    let sql = samples_sql(&which, "v.filter, v.reason, ");
-    let counts = rows(
+fn repeats(store: &Store, seen: &Overview) -> Result<Figure<Repeats>, Error> {
+    let filters = rows(
         store,
-        &format!(
-            "SELECT count(*) AS judged, coalesce(sum(keep = 0), 0) AS dropped FROM verdict WHERE filter IN ({filters})"
-        ),
+        "SELECT name FROM plugin WHERE kind = 'filter' AND id LIKE '%duplicate%' ORDER BY name",
     )?;
-    let (judged, dropped) = counts
-        .first()
-        .map_or((0, 0), |row| (count(row, "judged"), count(row, "dropped")));
-    Ok(if judged == 0 {
-        Figure::empty("repeats", sql, Said::of("why.no-repeats"))
-    } else {
-        Figure::new(
-            "repeats",
-            sql.clone(),
-            Repeats {
-                judged,
-                dropped,
-                rows: rows(store, &sql)?,
-            },
-        )
-    })
+    let names: Vec<&str> = filters.iter().map(|row| text(row, "name")).collect();
+    let of: Vec<_> = seen
+        .filters
+        .iter()
+        .filter(|row| names.contains(&row.filter.as_str()))
+        .collect();
+    let sql = dropped_sql(names.first().copied().unwrap_or("duplicate"));
+    if of.is_empty() {
+        return Ok(Figure::empty("repeats", sql, Said::of("why.no-repeats")));
+    }
+    let mut found = Vec::new();
+    for one in seen
+        .rejected
+        .iter()
+        .filter(|one| names.contains(&one.of.as_str()))
+    {
+        found.extend(reasons(store, &one.of, &one.samples)?);
+    }
+    let shown = Repeats {
+        judged: of.iter().map(|row| row.judged).sum(),
+        dropped: of.iter().map(|row| row.dropped).sum(),
+        rows: found,
+    };
+    Ok(Figure::new("repeats", sql, shown))
 }

@@ -206,10 +206,10 @@ FROM things t JOIN sample s ON s.id = t.item",
     }
     for row in rows(
         store,
-        "WITH things AS (SELECT DISTINCT kind, item FROM projection WHERE kind IN ('anchor', 'document'))
+        "WITH things AS (SELECT DISTINCT kind, item FROM projection WHERE kind IN ('anchor', 'document')),
+     judged AS MATERIALIZED (SELECT DISTINCT j.document FROM judgement j JOIN anchor a ON a.number = j.anchor WHERE a.split = 'validation')
 SELECT t.kind, t.item, (SELECT o.terms FROM topical l JOIN topic o ON o.number = l.topic WHERE l.kind = t.kind AND l.item = CAST(t.item AS INTEGER)) AS terms,
-       (SELECT count(*) FROM judgement j JOIN anchor a ON a.number = j.anchor
-        WHERE t.kind = 'document' AND j.document = CAST(t.item AS INTEGER) AND a.split = 'validation') AS judged,
+       t.kind = 'document' AND CAST(t.item AS INTEGER) IN (SELECT document FROM judged) AS judged,
        CASE t.kind WHEN 'document'
          THEN (SELECT CASE WHEN json_valid(d.metadata) THEN json_extract(d.metadata, '$.domain') END FROM document d WHERE d.number = CAST(t.item AS INTEGER))
          ELSE (SELECT CASE WHEN json_valid(a.metadata) THEN json_extract(a.metadata, '$.domain') END FROM anchor a WHERE a.number = CAST(t.item AS INTEGER)) END AS domain

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator_store::{FunnelRow, Store};
+use orchestrator_store::{FunnelRow, Overview, Shown, Store};
 use serde::Serialize;
 
 use crate::Error;
-use crate::figure::{Figure, Row, count, number, quoted, rows, text};
-use crate::view::Run;
-use crate::words::Said;
+use crate::figure::{Figure, Row, number, quoted, rows, text};
 
-/// Examples a source, and dropped samples a filter.
-const EXAMPLES: usize = 3;
-const DROPPED: usize = 4;
+/// How many samples are shown of each kind.
+pub(crate) const SHOWN: Shown = Shown {
+    examples: 3,
+    rejected: 4,
+    extremes: 25,
+};
 
 /// The second section.
 #[derive(Serialize)]
@@ -71,61 +72,44 @@ GROUP BY o.source, s.role ORDER BY proposed DESC";
 const FILTERS: &str = "SELECT filter, count(*) AS judged, sum(keep = 0) AS dropped FROM verdict GROUP BY filter ORDER BY min(tick), filter";
 
 impl Pool {
-    pub(crate) fn of(store: &Store, _: &Run) -> Result<Self, Error> {
-        let funnel = store.funnel()?;
-        let filters: Vec<Filter> = store
-            .dropped_by_filter()?
-            .into_iter()
-            .map(|(filter, judged, dropped)| Filter {
-                filter,
-                judged,
-                dropped,
-                share: dropped as f64 / judged.max(1) as f64,
+    pub(crate) fn of(store: &Store, seen: &Overview) -> Result<Self, Error> {
+        let filters: Vec<Filter> = seen
+            .filters
+            .iter()
+            .map(|row| Filter {
+                filter: row.filter.clone(),
+                judged: row.judged,
+                dropped: row.dropped,
+                share: row.dropped as f64 / row.judged.max(1) as f64,
             })
             .collect();
-        let mut sources: Vec<&str> = funnel.iter().map(|row| row.source.as_str()).collect();
+        let mut sources: Vec<&str> = seen.funnel.iter().map(|row| row.source.as_str()).collect();
         sources.sort_unstable();
         sources.dedup();
-        let examples = examples(store, &sources)?;
-        let used = rows(
-            store,
-            "SELECT s.role, count(*) AS uses FROM use u JOIN sample s ON s.id = u.sample GROUP BY s.role",
-        )?;
-        let uses = |role: &str| {
-            used.iter()
-                .find(|row| text(row, "role") == role)
-                .map_or(0, |row| count(row, "uses"))
+        let most = seen.funnel.iter().map(|row| row.proposed).max();
+        let funnel = match most {
+            None => None,
+            Some(most) => Some(Funnel {
+                most: most.max(1),
+                mined_away: seen.funnel.iter().any(|row| row.left > 0),
+                shortfalls: shortfalls(store)?,
+                rows: seen.funnel.clone(),
+            }),
         };
-        let distinct = rows(store, "SELECT count(DISTINCT sample) AS n FROM use")?;
         Ok(Self {
             sources: sources.len(),
-            positives: uses("positive"),
-            negatives: uses("negative"),
-            samples: distinct.first().map_or(0, |row| count(row, "n")),
-            dropped: dropped(store, &filters)?,
+            positives: seen.epochs.iter().map(|epoch| epoch.positives).sum(),
+            negatives: seen.epochs.iter().map(|epoch| epoch.negatives).sum(),
+            samples: seen.used,
+            dropped: dropped(store, seen)?,
             filters: Figure::some(
                 "filters",
                 FILTERS,
                 (!filters.is_empty()).then_some(filters),
                 "why.no-filters",
             ),
-            examples,
-            funnel: if funnel.is_empty() {
-                Figure::empty("funnel", FUNNEL, Said::of("why.no-samples"))
-            } else {
-                let shown = Funnel {
-                    most: funnel
-                        .iter()
-                        .map(|row| row.proposed)
-                        .max()
-                        .unwrap_or(1)
-                        .max(1),
-                    mined_away: funnel.iter().any(|row| row.left > 0),
-                    shortfalls: shortfalls(store)?,
-                    rows: funnel,
-                };
-                Figure::new("funnel", FUNNEL, shown)
-            },
+            examples: examples(store, seen)?,
+            funnel: Figure::some("funnel", FUNNEL, funnel, "why.no-samples"),
         })
     }
 }
@@ -170,54 +154,105 @@ LEFT JOIN document d ON d.number = s.document"
     )
 }
 
-/// A few samples of each source, the first by id, which is a hash.
-fn examples(store: &Store, sources: &[&str]) -> Result<Figure<Vec<Examples>>, Error> {
-    let sql = |source: &str| {
-        let which = format!(
-            "FROM (SELECT DISTINCT sample FROM provenance WHERE source = {} LIMIT {EXAMPLES}) p JOIN sample s ON s.id = p.sample",
-            quoted(source)
-        );
-        samples_sql(&which, "")
-    };
-    let mut found = Vec::new();
-    for source in sources.iter().take(60) {
-        found.push(Examples {
-            source: (*source).to_owned(),
-            rows: rows(store, &sql(source))?,
-        });
+/// Samples of a list by id.
+pub(crate) fn samples(
+    store: &Store,
+    ids: &mut dyn Iterator<Item = &str>,
+) -> Result<BTreeMap<String, Row>, Error> {
+    let ids: Vec<String> = ids.map(quoted).collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
     }
+    let which = samples_sql("FROM sample s", "");
+    let found = rows(
+        store,
+        &format!("{which} WHERE s.id IN ({})", ids.join(", ")),
+    )?;
+    Ok(found
+        .into_iter()
+        .map(|row| (text(&row, "id").to_owned(), row))
+        .collect())
+}
+
+/// Sources and filters whose samples are shown.
+const MOST: usize = 60;
+
+/// A few samples of each source, the first by id, which is a hash.
+fn examples(store: &Store, seen: &Overview) -> Result<Figure<Vec<Examples>>, Error> {
+    let named = &seen.examples[..seen.examples.len().min(MOST)];
+    let mut ids = named
+        .iter()
+        .flat_map(|one| &one.samples)
+        .map(String::as_str);
+    let known = samples(store, &mut ids)?;
+    let found: Vec<Examples> = named
+        .iter()
+        .map(|one| Examples {
+            source: one.of.clone(),
+            rows: one
+                .samples
+                .iter()
+                .filter_map(|id| known.get(id).cloned())
+                .collect(),
+        })
+        .collect();
+    let first = named.first().map_or("", |one| one.of.as_str());
+    let which = format!(
+        "FROM (SELECT DISTINCT sample FROM provenance WHERE source = {} ORDER BY sample LIMIT {}) p JOIN sample s ON s.id = p.sample",
+        quoted(first),
+        SHOWN.examples
+    );
     let shown = (!found.is_empty()).then_some(found);
-    let first = sources.first().copied().unwrap_or_default();
     Ok(Figure::some(
         "examples",
-        sql(first),
+        samples_sql(&which, ""),
         shown,
         "why.no-samples",
     ))
 }
 
+/// Why a filter dropped samples: by id.
+pub(crate) fn reasons(store: &Store, filter: &str, ids: &[String]) -> Result<Vec<Row>, Error> {
+    let known = samples(store, &mut ids.iter().map(String::as_str))?;
+    let list: Vec<String> = ids.iter().map(|id| quoted(id)).collect();
+    let told = rows(
+        store,
+        &format!(
+            "SELECT sample, filter, reason FROM verdict WHERE keep = 0 AND filter = {} AND sample IN ({}) GROUP BY sample ORDER BY sample",
+            quoted(filter),
+            list.join(", ")
+        ),
+    )?;
+    Ok(told
+        .into_iter()
+        .filter_map(|mut row| {
+            row.extend(known.get(text(&row, "sample"))?.clone());
+            Some(row)
+        })
+        .collect())
+}
+
+/// The query of samples that a filter dropped.
+pub(crate) fn dropped_sql(filter: &str) -> String {
+    let which = format!(
+        "FROM (SELECT sample, filter, reason FROM verdict WHERE keep = 0 AND filter = {} LIMIT {}) v JOIN sample s ON s.id = v.sample",
+        quoted(filter),
+        SHOWN.rejected
+    );
+    samples_sql(&which, "v.filter, v.reason, ")
+}
+
 /// A few samples that each filter dropped.
-fn dropped(store: &Store, filters: &[Filter]) -> Result<Figure<Vec<Row>>, Error> {
-    let sql = |filter: &str| {
-        let which = format!(
-            "FROM (SELECT sample, filter, reason FROM verdict WHERE keep = 0 AND filter = {} LIMIT {DROPPED}) v JOIN sample s ON s.id = v.sample",
-            quoted(filter)
-        );
-        samples_sql(&which, "v.filter, v.reason, ")
-    };
+fn dropped(store: &Store, seen: &Overview) -> Result<Figure<Vec<Row>>, Error> {
     let mut found = Vec::new();
-    let with_any = filters.iter().filter(|filter| filter.dropped > 0);
-    for filter in with_any.clone().take(40) {
-        found.extend(rows(store, &sql(&filter.filter))?);
+    for one in seen.rejected.iter().take(MOST) {
+        found.extend(reasons(store, &one.of, &one.samples)?);
     }
-    let first = with_any
-        .map(|filter| filter.filter.as_str())
-        .next()
-        .unwrap_or_default();
+    let first = seen.rejected.first().map_or("", |one| one.of.as_str());
     let shown = (!found.is_empty()).then_some(found);
     Ok(Figure::some(
         "dropped",
-        sql(first),
+        dropped_sql(first),
         shown,
         "why.nothing-dropped",
     ))

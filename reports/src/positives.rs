@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orchestrator_store::Store;
+use orchestrator_store::{Overview, SimilarityHistogram, Store};
 use serde::Serialize;
 
 use crate::Error;
@@ -42,19 +42,18 @@ pub struct Moments {
     variance: f64,
 }
 
-const SIMILARITY: &str = "SELECT c.tick, c.model, s.role, CAST((c.similarity + 1) * 50 AS INTEGER) AS bin, count(*) AS n,
-       sum(c.similarity) AS total, sum(c.similarity * c.similarity) AS squares
+const SIMILARITY: &str = "SELECT c.model, s.role, max(0, min(99, CAST((c.similarity + 1) * 50 AS INTEGER))) AS bin, count(*) AS n, avg(c.similarity) AS mean
 FROM score c JOIN sample s ON s.id = c.sample
-WHERE c.tick IN ((SELECT min(number) FROM tick WHERE kind = 'score'), (SELECT max(number) FROM tick WHERE kind = 'score'))
-GROUP BY c.tick, c.model, s.role, bin ORDER BY c.tick, c.model, s.role, bin";
+WHERE c.model IN ((SELECT detail FROM tick WHERE kind = 'score' ORDER BY number LIMIT 1),
+                  (SELECT detail FROM tick WHERE kind = 'score' ORDER BY number DESC LIMIT 1))
+GROUP BY c.model, s.role, bin ORDER BY c.model, s.role, bin";
 
-/// Bins of the cosine, from -1 to 1.
-const BINS: usize = 101;
+const BINS: usize = SimilarityHistogram::BINS;
 
 impl Positives {
-    pub(crate) fn of(store: &Store) -> Result<Self, Error> {
+    pub(crate) fn of(store: &Store, seen: &Overview) -> Result<Self, Error> {
         Ok(Self {
-            similarity: similarity(store)?,
+            similarity: similarity(seen),
             apart: apart(store)?,
             topics: topics(store)?,
             suspects: suspects::suspects(
@@ -67,68 +66,66 @@ impl Positives {
     }
 }
 
-#[derive(Default)]
-struct OfRole {
-    bins: Vec<f64>,
-    n: f64,
-    total: f64,
-    squares: f64,
-}
-
-impl OfRole {
-    fn moments(&self) -> Moments {
-        let n = self.n.max(1.0);
-        let mean = self.total / n;
-        Moments {
-            n: self.n as u64,
-            mean,
-            variance: (self.squares / n - mean * mean).max(0.0) * n / (n - 1.0).max(1.0),
-        }
-    }
-
-    fn shares(&self) -> Vec<f64> {
-        (0..BINS)
-            .map(|bin| self.bins.get(bin).copied().unwrap_or_default() / self.n.max(1.0))
-            .collect()
-    }
-}
-
-fn similarity(store: &Store) -> Result<Figure<Vec<Overlap>>, Error> {
-    let mut by_model: BTreeMap<(u64, String), [OfRole; 2]> = BTreeMap::new();
-    for row in rows(store, SIMILARITY)? {
-        let key = (count(&row, "tick"), text(&row, "model").to_owned());
-        let role = usize::from(text(&row, "role") != "positive");
-        let one = &mut by_model.entry(key).or_default()[role];
-        let (bin, n) = (count(&row, "bin") as usize, number(&row, "n"));
-        one.bins.resize(BINS, 0.0);
-        one.bins[bin.min(BINS - 1)] += n;
-        one.n += n;
-        one.total += number(&row, "total");
-        one.squares += number(&row, "squares");
-    }
-    let pictures: Vec<Overlap> = by_model
+/// Of the first model that scored, and of the last: they say how it changed.
+fn similarity(seen: &Overview) -> Figure<Vec<Overlap>> {
+    let mut models: Vec<&str> = seen
+        .similarities
+        .iter()
+        .map(|one| one.model.as_str())
+        .collect();
+    models.dedup();
+    let ends: Vec<&str> = match &models[..] {
+        [] => Vec::new(),
+        [only] => vec![only],
+        [first, .., last] => vec![first, last],
+    };
+    let pictures: Vec<Overlap> = ends
         .into_iter()
-        .map(|((_, model), roles)| overlap(&model, &roles))
+        .map(|model| {
+            let of = |role: &str| {
+                let mut all = seen.similarities.iter();
+                all.find(|one| one.model == model && one.role == role)
+            };
+            overlap(model, of("positive"), of("negative"))
+        })
         .collect();
     let n = pictures
         .iter()
         .map(|one| one.positives.n.min(one.negatives.n))
-        .min()
-        .unwrap_or_default();
+        .min();
     let shown = (!pictures.is_empty()).then_some(pictures);
-    Ok(Figure::some("similarity", SIMILARITY, shown, "why.not-scored").of(n))
+    Figure::some("similarity", SIMILARITY, shown, "why.not-scored").of(n.unwrap_or_default())
 }
 
-fn overlap(model: &str, [positives, negatives]: &[OfRole; 2]) -> Overlap {
-    let (of_positive, of_negative) = (positives.shares(), negatives.shares());
+fn overlap(
+    model: &str,
+    positives: Option<&SimilarityHistogram>,
+    negatives: Option<&SimilarityHistogram>,
+) -> Overlap {
+    let shares = |of: Option<&SimilarityHistogram>| -> Vec<f64> {
+        let Some(one) = of else {
+            return vec![0.0; BINS];
+        };
+        let counts = one.counts.iter();
+        counts
+            .map(|count| *count as f64 / one.n.max(1) as f64)
+            .collect()
+    };
+    let moments = |of: Option<&SimilarityHistogram>| {
+        of.map_or_else(Moments::default, |one| Moments {
+            n: one.n,
+            mean: one.mean,
+            variance: one.deviation.powi(2),
+        })
+    };
+    let (of_positive, of_negative) = (shares(positives), shares(negatives));
     let used = |bin: &usize| of_positive[*bin] + of_negative[*bin] > 0.0;
-    let first = (0..BINS).find(used).unwrap_or(0);
+    let first = (0..BINS).find(used).unwrap_or(0).min(BINS - 5);
     let last = (0..BINS)
         .rev()
         .find(used)
         .unwrap_or(BINS - 1)
-        .max(first + 4)
-        .min(BINS - 1);
+        .max(first + 4);
     let (low, high) = (first as f64 / 50.0 - 1.0, (last + 1) as f64 / 50.0 - 1.0);
     let most = of_positive
         .iter()
@@ -144,28 +141,26 @@ fn overlap(model: &str, [positives, negatives]: &[OfRole; 2]) -> Overlap {
         (Name::word("unit.cosine"), Name::word("unit.share")),
         [low, high, 0.0, most * 1.05],
     );
-    let (near, far) = (positives.moments(), negatives.moments());
+    let (near, far) = (moments(positives), moments(negatives));
+    let ends = (low, high);
     plot.steps(
-        Said::of("role.negatives").into(),
+        Name::word("role.negatives"),
         "neg",
         &of_negative[first..=last],
-        (low, high),
+        ends,
     );
     plot.steps(
-        Said::of("role.positives").into(),
+        Name::word("role.positives"),
         "pos",
         &of_positive[first..=last],
-        (low, high),
+        ends,
     );
     let pooled = ((near.variance + far.variance) / 2.0).sqrt();
+    let both = of_positive.iter().zip(&of_negative);
     Overlap {
         model: model_name(model),
         plot,
-        overlap: of_positive
-            .iter()
-            .zip(&of_negative)
-            .map(|(a, b)| a.min(*b))
-            .sum(),
+        overlap: both.map(|(a, b)| a.min(*b)).sum(),
         effect: (near.mean - far.mean) / pooled.max(1e-9),
         positives: near,
         negatives: far,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orchestrator_store::{EpochRow, Store};
+use orchestrator_store::{EpochRow, Overview, Store};
 use serde::Serialize;
 
 use crate::Error;
@@ -25,8 +25,8 @@ pub struct Training {
 }
 
 impl Training {
-    pub(crate) fn of(store: &Store, run: &Run) -> Result<Self, Error> {
-        let epochs = store.epochs()?;
+    pub(crate) fn of(store: &Store, run: &Run, seen: &Overview) -> Result<Self, Error> {
+        let epochs = seen.epochs.clone();
         Ok(Self {
             losses: losses(store)?,
             epochs: Figure::some(

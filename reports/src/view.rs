@@ -1,7 +1,7 @@
 //! The view model of a report: everything that its templates show, from the store alone. Described in docs/REPORT.md;
 //! `orchestrator report RUN --json` prints it.
 
-use orchestrator_store::Store;
+use orchestrator_store::{Overview, Store};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,13 +9,13 @@ use crate::Error;
 use crate::again::Again;
 use crate::better::Better;
 use crate::failures::Failures;
-use crate::figure::{Row, count, one, rows, text};
+use crate::figure::{Row, count, rows, text};
 use crate::influence::Influenced;
 use crate::negatives::Negatives;
 use crate::opening::{self, Opened};
 use crate::people::People;
 use crate::picture::Picture;
-use crate::pool::Pool;
+use crate::pool::{Pool, SHOWN};
 use crate::positives::Positives;
 use crate::training::Training;
 use crate::words::Said;
@@ -76,13 +76,14 @@ pub struct Warning {
 }
 
 pub(crate) fn build(store: &Store) -> Result<View, Error> {
-    let run = run(store)?;
+    let seen = store.overview(SHOWN)?;
+    let run = run(store, &seen)?;
     let better = Better::of(store, &run)?;
-    let pool = Pool::of(store, &run)?;
-    let positives = Positives::of(store)?;
-    let negatives = Negatives::of(store)?;
-    let training = Training::of(store, &run)?;
-    let influence = Influenced::of(store)?;
+    let pool = Pool::of(store, &seen)?;
+    let positives = Positives::of(store, &seen)?;
+    let negatives = Negatives::of(store, &seen)?;
+    let training = Training::of(store, &run, &seen)?;
+    let influence = Influenced::of(store, &seen)?;
     let failures = Failures::of(store, &run)?;
     let warnings = warnings(store)?;
     Ok(View {
@@ -114,7 +115,7 @@ pub(crate) fn build(store: &Store) -> Result<View, Error> {
     })
 }
 
-fn run(store: &Store) -> Result<Run, Error> {
+fn run(store: &Store, seen: &Overview) -> Result<Run, Error> {
     let (name, seed, _, plan) = store.run()?.unwrap_or_default();
     let parsed: Value = serde_json::from_str(&plan).unwrap_or_default();
     let experiment = &parsed["experiment"];
@@ -148,8 +149,7 @@ fn run(store: &Store) -> Result<Run, Error> {
         metrics,
         split: if tested { "test" } else { "validation" }.to_owned(),
         trained_epoch: store.trained_epoch()?,
-        epochs: one(store, "SELECT coalesce(max(epoch) + 1, 0) AS n FROM use")?.unwrap_or_default()
-            as usize,
+        epochs: seen.epochs.last().map_or(0, |epoch| epoch.epoch),
         name,
         seed,
         data,
