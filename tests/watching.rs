@@ -266,7 +266,7 @@ fn readers_stay_where_they_are_when_the_page_is_drawn_again() {
         "{before} {after}"
     );
     // What a script adds to tables is there again, once.
-    assert_eq!(page.value("[...document.querySelectorAll('main table.sorts th:not(.unsorted)')].every((one) => one.querySelectorAll('.sorter').length === 1)"), true);
+    assert_eq!(page.value("[...document.querySelectorAll('main table.sorts thead th:not(.unsorted)')].every((one) => one.querySelectorAll('.sorter').length === 1)"), true);
     assert!(
         page.text("#live").contains("运行中"),
         "{}",
