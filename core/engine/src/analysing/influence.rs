@@ -154,32 +154,8 @@ impl Driver<'_> {
         if length == 0.0 || !length.is_finite() {
             return Ok(Vec::new());
         }
-        let there: Vec<Vec<f32>> = {
-            let parameters = model.encoder.parameters().iter();
-            parameters.map(|one| one.values.clone()).collect()
-        };
-        let size = size_of_move(model.encoder.parameters(), gradient);
-        let mut sides = Vec::new();
-        for side in [size, -size] {
-            move_along(model.encoder.parameters_mut(), gradient, side);
-            let encoded = self.encoded_pool(&model.encoder, pool);
-            for (parameter, values) in model.encoder.parameters_mut().iter_mut().zip(&there) {
-                parameter.values.clone_from(values);
-            }
-            sides.push(encoded?);
-        }
-        let (after, before) = (&sides[0], &sides[1]);
-        // Where it is lies in the middle, to the second order.
-        let here: Vec<f32> = after
-            .iter()
-            .zip(before)
-            .map(|(a, b)| (a + b) / 2.0)
-            .collect();
-        let speed: Vec<f32> = after
-            .iter()
-            .zip(before)
-            .map(|(a, b)| (a - b) / (2.0 * size as f32))
-            .collect();
+        let going = |encoder: &Encoder| self.encoded_pool(encoder, pool);
+        let (here, speed) = here_and_speed(&mut model.encoder, gradient, going)?;
         self.products(model, pool, stage, epoch, &here, &speed)
     }
 
@@ -360,6 +336,32 @@ fn softmax_slopes(similarities: &[f32], first: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Embeddings as they are, and how fast they change as the weights move along the gradient. The weights are moved a little to either
+/// side and put back.
+fn here_and_speed(
+    encoder: &mut Encoder,
+    gradient: &Gradient,
+    encoded: impl Fn(&Encoder) -> Result<Vec<f32>, Error>,
+) -> Result<(Vec<f32>, Vec<f32>), Error> {
+    let parameters = encoder.parameters().iter();
+    let there: Vec<Vec<f32>> = parameters.map(|one| one.values.clone()).collect();
+    let size = size_of_move(encoder.parameters(), gradient);
+    let mut beside = |side: f64| {
+        move_along(encoder.parameters_mut(), gradient, side);
+        let encoded = encoded(encoder);
+        for (parameter, values) in encoder.parameters_mut().iter_mut().zip(&there) {
+            parameter.values.clone_from(values);
+        }
+        encoded
+    };
+    let (after, before) = (beside(size)?, beside(-size)?);
+    let both = || after.iter().zip(&before);
+    // Where it is lies in the middle, to the second order.
+    let here = both().map(|(a, b)| (a + b) / 2.0).collect();
+    let speed = both().map(|(a, b)| (a - b) / (2.0 * size as f32)).collect();
+    Ok((here, speed))
+}
+
 /// How far along the gradient the weights are moved: so that the furthest goes a small share of what weights are.
 fn size_of_move(parameters: &[Parameter], gradient: &Gradient) -> f64 {
     let values = parameters.iter().flat_map(|one| &one.values);
@@ -408,7 +410,67 @@ fn add(sum: &mut [f32], values: &[f32], times: f32) {
 
 #[cfg(test)]
 mod tests {
+    use orchestrator_model::{Side, StaticEncoder};
+
     use super::*;
+
+    #[test]
+    fn how_fast_a_cosine_changes_is_the_product_of_its_gradient_with_the_other() {
+        let texts = [
+            "aspirin lowers fever in mice",
+            "mice with fever drink more water",
+            "fever and water",
+            "a cell divides",
+            "the divided cell drinks",
+        ];
+        let encoder = StaticEncoder::train_from(&texts, 300, 24, 7).expect("train");
+        let mut encoder = Encoder::Static(encoder);
+        let tokens = encoder.tokenize(&texts, Side::Document).expect("tokens");
+        let gradient_of = |encoder: &Encoder, of: &[&Tokens], slopes: Vec<f32>| {
+            let forward = encoder.forward(of, None).expect("forward");
+            forward.backward(slopes).expect("backward")
+        };
+        let outer = (0..5 * 24).map(|n| ((n * 7 % 11) as f32 - 5.0) / 50.0);
+        let all: Vec<&Tokens> = tokens.iter().collect();
+        let along = gradient_of(&encoder, &all, outer.collect());
+        let before = encoder.parameters().to_vec();
+        let encoded = |encoder: &Encoder| Ok(encoder.encode(&tokens)?);
+        let (here, speed) = here_and_speed(&mut encoder, &along, encoded).expect("speeds");
+        assert_eq!(encoder.parameters(), before, "the weights are put back");
+        let dim = 24;
+        for (a, b) in [(0, 1), (1, 2), (3, 4), (0, 3)] {
+            // The gradient of the cosine, by way of the encoder.
+            let mut slopes = row(&here, b, dim).to_vec();
+            slopes.extend_from_slice(row(&here, a, dim));
+            let own = gradient_of(&encoder, &[&tokens[a], &tokens[b]], slopes);
+            let expected = product(&own, &along, dim);
+            let found = f64::from(dot(row(&here, a, dim), row(&speed, b, dim)))
+                + f64::from(dot(row(&speed, a, dim), row(&here, b, dim)));
+            assert!(
+                (found - expected).abs() < 1e-2 * expected.abs().max(1e-3),
+                "{found} {expected}"
+            );
+        }
+    }
+
+    /// Of two gradients of a table.
+    fn product(a: &Gradient, b: &Gradient, dim: usize) -> f64 {
+        let table = |gradient: &Gradient| -> BTreeMap<u32, Vec<f32>> {
+            match &gradient.slopes[0] {
+                Some(Slope::Rows { rows, values }) => {
+                    let rows = rows.iter().copied();
+                    rows.zip(values.chunks_exact(dim).map(<[f32]>::to_vec))
+                        .collect()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let (a, b) = (table(a), table(b));
+        let both = a
+            .iter()
+            .filter_map(|(row, values)| Some((values, b.get(row)?)));
+        both.map(|(x, y)| f64::from(dot(x, y))).sum()
+    }
 
     #[test]
     fn the_slopes_are_those_of_the_loss() {
