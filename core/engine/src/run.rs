@@ -194,6 +194,12 @@ impl Run {
         Estimate::of(&self.experiment, &self.inputs)
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The experiment, with its places.
     #[must_use]
     pub fn experiment(&self) -> &Experiment {

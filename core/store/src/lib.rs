@@ -7,6 +7,7 @@ mod asking;
 mod comparing;
 mod counting;
 mod error;
+pub mod explaining;
 mod monitoring;
 mod query;
 mod reporting;
@@ -23,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use analysing::{Influence, Slice, SliceScore, Suspect, Topic};
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
+pub use comparing::{Changed, OnlyThere, Pair, SampleTally, Side};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{
