@@ -24,10 +24,7 @@ pub use analysing::{Influence, Slice, SliceScore, Suspect, Topic};
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
-pub use query::{
-    CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
-    SimilarityRow,
-};
+pub use query::{CurvePoint, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView};
 pub use reporting::{
     DifficultyHistogram, FilterRow, Forgetting, InfluenceRow, LossQuantiles, Named, Overview,
     Ranked, RankedSample, Shown, SimilarityHistogram, SuspectView,
