@@ -74,11 +74,12 @@ fn only_one_crate_knows_each_library() {
         ("libloading", &["orchestrator-plugin-host"]),
         // Endpoints that plugins ask, and hubs that models come from: each has its own rules for redirects and secrets.
         ("ureq", &["orchestrator-chat", "orchestrator-hub"]),
-        // The page that people answer on: the only thing that listens.
-        ("axum", &["orchestrator-annotate"]),
-        ("hyper", &["orchestrator-annotate"]),
-        ("tokio", &["orchestrator-annotate"]),
-        ("getrandom", &["orchestrator-annotate"]),
+        // Pages served on this machine: nothing else listens.
+        ("axum", &["orchestrator-serve", "orchestrator-annotate"]),
+        ("tokio", &["orchestrator-serve", "orchestrator-annotate"]),
+        ("hyper", &["orchestrator-serve"]),
+        ("getrandom", &["orchestrator-serve"]),
+        ("futures-util", &["orchestrator-serve"]),
         ("saphyr", &["orchestrator-config"]),
         (
             "jsonschema",
@@ -87,6 +88,7 @@ fn only_one_crate_knows_each_library() {
         // The command line prints resolved plans.
         ("serde_norway", &["orchestrator-config", "orchestrator-cli"]),
         ("clap", &["orchestrator-cli"]),
+        ("console", &["orchestrator-cli"]),
         ("indicatif", &["orchestrator-cli"]),
     ] {
         for (package, dependencies) in &all {
@@ -148,6 +150,7 @@ fn dependencies_point_one_way() {
         "config",
         "reports",
         "engine",
+        "serve",
         "annotate",
         "cli",
     ];
@@ -164,6 +167,11 @@ fn dependencies_point_one_way() {
             package == "orchestrator-cli" || !dependencies.contains("orchestrator-annotate"),
             "{package} depends on annotate: only the command line starts a server"
         );
+        assert!(
+            ["orchestrator-cli", "orchestrator-annotate"].contains(&package.as_str())
+                || !dependencies.contains("orchestrator-serve"),
+            "{package} depends on serve: only the command line starts a server"
+        );
     }
     assert!(
         !all["orchestrator-reports"].contains("orchestrator-engine"),
@@ -172,6 +180,7 @@ fn dependencies_point_one_way() {
     for (name, allowed) in [
         ("chat", &["diagnostics", "plugin-host"][..]),
         ("hub", &["diagnostics"]),
+        ("serve", &[]),
     ] {
         let ours: Vec<&str> = all[&format!("orchestrator-{name}")]
             .iter()

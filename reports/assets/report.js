@@ -57,7 +57,9 @@
     const path = decodeURIComponent(location.pathname).replace(/\/[^/]*$/, "") || "/";
     return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
   };
-  for (const one of all(".copy")) {
+  // What makes a part of the page more than readable; again, when a live page was drawn anew.
+  const dress = (within) => {
+  for (const one of all(".copy", within)) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copier";
@@ -90,7 +92,7 @@
     if (typeof a === "number" && typeof b === "number") return a - b;
     return String(a).localeCompare(String(b), root.lang, { numeric: true });
   };
-  for (const table of all("table.sorts")) {
+  for (const table of all("table.sorts", within)) {
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => {
@@ -111,7 +113,7 @@
     });
   }
   let number = 0;
-  for (const table of all("table.filters")) {
+  for (const table of all("table.filters", within)) {
     const rows = [...table.tBodies[0].rows];
     if (rows.length < 8) continue;
     const field = document.createElement("p");
@@ -137,16 +139,24 @@
     field.append(label, input, told);
     (table.closest(".scroll") || table).before(field);
   }
+  };
+  dress(document);
 
   // Where one is, in the table of contents.
+  let watch = null;
+  const follow = () => {
+  if (watch) watch.disconnect();
   const links = new Map(all(".contents a").map((one) => [one.hash.slice(1), one]));
   if (links.size && "IntersectionObserver" in window) {
     const seen = new Set();
-    const watch = new IntersectionObserver((entries) => {
+    watch = new IntersectionObserver((entries) => {
       for (const one of entries) one.isIntersecting ? seen.add(one.target.id) : seen.delete(one.target.id);
       const here = [...links.keys()].find((id) => seen.has(id));
       for (const [id, link] of links) id === here ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current");
     }, { rootMargin: "-10% 0px -60% 0px" });
     for (const id of links.keys()) { const part = document.getElementById(id); if (part) watch.observe(part); }
   }
+  };
+  follow();
+  document.addEventListener("drawn", () => { dress(document.getElementById("main")); numbers(); follow(); });
 })();

@@ -6,6 +6,9 @@
 mod again;
 mod better;
 mod charts;
+pub mod compare;
+pub mod explain;
+mod explain_page;
 mod failures;
 mod figure;
 mod influence;
@@ -112,9 +115,13 @@ impl Error {
 /// # Errors
 /// If the store cannot be read, a template is wrong or the file cannot be written.
 pub fn write(store: &Path, path: &Path, templates: &Templates) -> Result<(), Error> {
-    let html = render(&Store::open_to_read(store)?, templates)?;
+    write_whole(&render(&Store::open_to_read(store)?, templates)?, path)
+}
+
+/// Writes a file whole or not at all.
+pub(crate) fn write_whole(text: &str, path: &Path) -> Result<(), Error> {
     let beside = path.with_extension("partial");
-    std::fs::write(&beside, html)
+    std::fs::write(&beside, text)
         .and_then(|()| std::fs::rename(&beside, path))
         .map_err(|why| {
             let _ = std::fs::remove_file(&beside);
@@ -138,6 +145,52 @@ pub fn view(store: &Path) -> Result<View, Error> {
 /// # Errors
 /// If the store cannot be read or a template is wrong.
 pub fn render(store: &Store, templates: &Templates) -> Result<String, Error> {
+    rendered(store, templates, None)
+}
+
+/// Of a report that is drawn again while its run goes: where the run is.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Live {
+    /// How often it was drawn.
+    pub version: u64,
+    /// Whether more is to come.
+    pub running: bool,
+    /// Epochs that were begun.
+    pub epoch: u64,
+    /// Epochs that the plan has; training may end before.
+    pub epochs: u64,
+    /// Seconds since the run began or went on.
+    pub seconds: u64,
+}
+
+/// The same report for a page that is told of each new one.
+///
+/// # Errors
+/// If the store cannot be read or a template is wrong.
+pub fn render_live(store: &Store, templates: &Templates, live: &Live) -> Result<String, Error> {
+    rendered(store, templates, Some(live))
+}
+
+/// How many epochs were begun, and how many the plan has: those of the schedule and those after each round of answers.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn epochs(store: &Store) -> Result<(u64, u64), Error> {
+    let plan = store.run()?.map(|(_, _, _, plan)| plan).unwrap_or_default();
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap_or_default();
+    let experiment = &plan["experiment"];
+    let stages = experiment["train"]["schedule"].as_array();
+    let scheduled: u64 = stages
+        .into_iter()
+        .flatten()
+        .filter_map(|stage| stage["epochs"].as_u64())
+        .sum();
+    let rounds = &experiment["active_learning"];
+    let of_rounds = rounds["rounds"].as_u64().unwrap_or(0) * rounds["epochs"].as_u64().unwrap_or(0);
+    Ok((store.run_state()?.epochs, scheduled + of_rounds))
+}
+
+fn rendered(store: &Store, templates: &Templates, live: Option<&Live>) -> Result<String, Error> {
     let view = view::build(store)?;
     let mut added = Vec::new();
     for section in templates.sections() {
@@ -155,6 +208,6 @@ pub fn render(store: &Store, templates: &Templates) -> Result<String, Error> {
     let view = Value::from(Serde(&view));
     templates.render(
         "report.html.j2",
-        minijinja::context! { sections => added, ..view },
+        minijinja::context! { sections => added, live => Value::from(Serde(&live)), ..view },
     )
 }

@@ -16,7 +16,31 @@ use crate::words::{Place, Words, number};
 const OURS: &[(&str, &str)] = &[
     ("style.css", include_str!("../assets/style.css")),
     ("report.js", include_str!("../assets/report.js")),
+    ("explain.css", include_str!("../assets/explain.css")),
+    ("live.css", include_str!("../assets/live.css")),
+    ("live.js", include_str!("../assets/live.js")),
+    ("live.html.j2", include_str!("../templates/live.html.j2")),
     ("page.html.j2", include_str!("../templates/page.html.j2")),
+    (
+        "explain.html.j2",
+        include_str!("../templates/explain.html.j2"),
+    ),
+    (
+        "explain-sample.html.j2",
+        include_str!("../templates/explain-sample.html.j2"),
+    ),
+    (
+        "explain-anchor.html.j2",
+        include_str!("../templates/explain-anchor.html.j2"),
+    ),
+    (
+        "explain-document.html.j2",
+        include_str!("../templates/explain-document.html.j2"),
+    ),
+    (
+        "compare.html.j2",
+        include_str!("../templates/compare.html.j2"),
+    ),
     (
         "charts.html.j2",
         include_str!("../templates/charts.html.j2"),
@@ -74,6 +98,31 @@ const OURS: &[(&str, &str)] = &[
     ("again.html.j2", include_str!("../templates/again.html.j2")),
 ];
 
+/// Our catalogues of words: the report's, and those of the pages beside it.
+const WORDS: &[(&str, &str)] = &[
+    ("words.json", include_str!("../assets/words.json")),
+    (
+        "words-explain.json",
+        include_str!("../assets/words-explain.json"),
+    ),
+    ("words-live.json", include_str!("../assets/words-live.json")),
+    (
+        "words-compare.json",
+        include_str!("../assets/words-compare.json"),
+    ),
+];
+
+fn our_words() -> Result<Words, Error> {
+    let mut all = Words::default();
+    for (name, text) in WORDS {
+        all.replace(Words::read(text).map_err(|why| Error::Words {
+            path: PathBuf::from(name),
+            why,
+        })?);
+    }
+    Ok(all)
+}
+
 /// A section that somebody else adds: a template and the query that gives its `rows`.
 #[derive(Debug, Clone)]
 pub struct Section {
@@ -108,12 +157,7 @@ impl Templates {
                 .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
                 .collect(),
             folder: None,
-            words: Words::read(include_str!("../assets/words.json")).map_err(|why| {
-                Error::Words {
-                    path: PathBuf::from("words.json"),
-                    why,
-                }
-            })?,
+            words: our_words()?,
             sections: Vec::new(),
         })
     }
@@ -381,12 +425,15 @@ mod tests {
         }
         for (key, both) in templates.words.keys() {
             assert!(both.iter().all(|text| !text.trim().is_empty()), "{key}");
-            // A figure's title and definition go by its id.
-            let id = key
-                .strip_prefix("fig.")
-                .or_else(|| key.strip_prefix("def."))
-                .unwrap_or(key);
-            assert!(all.contains(&format!("\"{id}\"")), "nothing says `{key}`");
+            // Some are put together from a beginning, and something that has an id or a name.
+            let parts = key.split_once('.').unwrap_or((key, ""));
+            let beginning = all.contains(&format!("\"{}.\"", parts.0));
+            let figure = matches!(parts.0, "fig" | "def");
+            assert!(
+                all.contains(&format!("\"{key}\""))
+                    || (beginning && (!figure || all.contains(&format!("\"{}\"", parts.1)))),
+                "nothing says `{key}`"
+            );
             let places = |text: &str| {
                 let mut names: Vec<String> = text
                     .split('{')

@@ -73,7 +73,7 @@ pub(crate) enum Place {
 }
 
 /// The catalogue: a key to its words in each language.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Words(BTreeMap<String, [String; 2]>);
 
 impl Words {

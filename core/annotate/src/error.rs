@@ -13,14 +13,9 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] orchestrator_store::Error),
-    /// No address to listen at.
-    #[error("cannot listen at {address}: {why}")]
-    Listen {
-        /// Where.
-        address: String,
-        /// What the system said.
-        why: std::io::Error,
-    },
+    /// No server.
+    #[error(transparent)]
+    Serve(#[from] orchestrator_serve::Error),
     /// A name that cannot be given to an annotator.
     #[error("`{name}` cannot be the name of an annotator: {why}")]
     Name {
@@ -28,14 +23,6 @@ pub enum Error {
         name: String,
         /// What is wrong with it.
         why: &'static str,
-    },
-    /// The system refuses what a server needs: random bytes, a timer.
-    #[error("cannot {what}: {why}")]
-    System {
-        /// What was being done.
-        what: &'static str,
-        /// What the system said.
-        why: String,
     },
 }
 
@@ -46,11 +33,13 @@ impl From<Error> for Diagnostic {
             Error::NotARun(_) => Self::new(Kind::Experiment, message)
                 .help("give the folder that `orchestrator run` made"),
             Error::Store(error) => Self::new(Kind::Data, message).help(error.help()),
-            Error::Listen { .. } => Self::new(Kind::Experiment, message)
+            Error::Serve(orchestrator_serve::Error::Listen { .. }) => Self::new(Kind::Experiment, message)
                 .help("another program may listen there: choose another --port, or none for any that is free"),
             Error::Name { .. } => Self::new(Kind::Experiment, message)
                 .help("a name is 1 to 40 letters, digits, spaces and signs, without a comma; not `llm` or `oracle`"),
-            Error::System { .. } => Self::new(Kind::Internal, message),
+            Error::Serve(orchestrator_serve::Error::System { .. }) => {
+                Self::new(Kind::Internal, message)
+            }
         }
     }
 }

@@ -6,12 +6,11 @@
 
 mod error;
 pub mod exchange;
-mod guard;
 mod passage;
 mod room;
 mod routes;
 mod server;
 
 pub use error::Error;
-pub use guard::Access;
-pub use server::{Address, Ended, Options, serve};
+pub use orchestrator_serve::{Access, Address};
+pub use server::{Ended, Options, serve};

@@ -10,10 +10,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use orchestrator_serve::{Guard, mark};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::guard::{Guard, mark};
 use crate::room::{Failure, Given, Refusal, Room, TakenBack};
 
 /// Bytes of what may be sent to the server.

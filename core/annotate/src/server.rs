@@ -1,36 +1,21 @@
-//! The server: listens, lets few in at a time, waits for nobody, ends when everything is answered.
+//! The server of questions: what is asked, and when everything is answered.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use axum::http::StatusCode;
+use orchestrator_serve::{Access, Address, Guard, Listening};
 use orchestrator_store::Store;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
 
 use crate::error::Error;
-use crate::guard::{Access, Guard};
 use crate::room::{Room, checked_name};
 use crate::routes::{Shared, router};
 
-/// Connections at a time.
-const CONNECTIONS: usize = 64;
-/// How long a request's first lines may take, and how long a connection may be silent.
-const HEADERS: Duration = Duration::from_secs(10);
-/// Bytes of a request's first lines.
-const HEAD: usize = 16 * 1024;
-/// How often it looks whether it is to stop.
-const LOOK: Duration = Duration::from_millis(100);
 /// How often it looks into the store: others may write answers there, too.
 const LOOK_INTO_STORE: Duration = Duration::from_secs(1);
-/// How long the last responses may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How questions are put.
 #[derive(Debug, Clone)]
@@ -57,15 +42,6 @@ impl Default for Options {
             grace: Duration::from_secs(5),
         }
     }
-}
-
-/// Where questions are put.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    /// For a browser, with the token: who has it can answer.
-    pub url: String,
-    /// The port.
-    pub port: u16,
 }
 
 /// How it ended.
@@ -99,130 +75,29 @@ pub fn serve(
     if room.done()? {
         return Ok(Ended::NothingOpen);
     }
-    let system = |what| {
-        move |error: std::io::Error| Error::System {
-            what,
-            why: error.to_string(),
-        }
-    };
-    // One thread: there are few people, and one store.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(system("start a server"))?;
     let access = options.access.clone().map_or_else(Access::new, Ok)?;
-    let asked = SocketAddr::new(options.bind, options.port);
-    runtime.block_on(async {
-        let listen = |why| Error::Listen {
-            address: asked.to_string(),
-            why,
-        };
-        let listener = TcpListener::bind(asked).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let token = access.token.clone();
-        let shared = Arc::new(Shared {
-            guard: Guard::new(access, address.ip(), address.port()),
-            room: Mutex::new(room),
-            name,
-        });
-        told(&Address {
-            url: format!("http://{}/?token={token}", reached_at(address)),
-            port: address.port(),
-        });
-        attend(&listener, &shared, options.grace, cancelled).await
-    })
-}
-
-/// Where a browser on this machine finds the server.
-fn reached_at(address: SocketAddr) -> SocketAddr {
-    let mut reached = address;
-    if address.ip().is_unspecified() {
-        reached.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-        });
-    }
-    reached
-}
-
-async fn attend(
-    listener: &TcpListener,
-    shared: &Arc<Shared>,
-    grace: Duration,
-    cancelled: &AtomicBool,
-) -> Result<Ended, Error> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let (stop, stopped) = watch::channel(false);
-    let service = TowerToHyperService::new(router(shared.clone()));
+    let listening = Listening::at(options.bind, options.port)?;
+    let socket = listening.socket();
+    let address = listening.address(&access);
+    let shared = Arc::new(Shared {
+        guard: Guard::new(access, socket, &["/api/"], StatusCode::UNAUTHORIZED),
+        room: Mutex::new(room),
+        name,
+    });
+    told(&address);
+    let (grace, asked) = (options.grace, shared.clone());
     let (mut looked, mut done_since) = (Instant::now(), None::<Instant>);
-    let ended = loop {
-        match timeout(LOOK, listener.accept()).await {
-            Ok(Ok((stream, _))) => {
-                // Who finds no place is not let in: the page tries again.
-                if let Ok(place) = places.clone().try_acquire_owned() {
-                    tokio::spawn(converse(stream, service.clone(), stopped.clone(), place));
-                }
-            }
-            // No file handles left, say: it may pass.
-            Ok(Err(_)) => sleep(LOOK).await,
-            Err(_) => {}
-        }
+    listening.attend(router(shared), move || {
         if cancelled.load(Ordering::Relaxed) {
-            break Ended::Cancelled;
+            return Ok(Some(Ended::Cancelled));
         }
         if looked.elapsed() > LOOK_INTO_STORE.min(grace / 2) {
             looked = Instant::now();
-            let done = shared.room().done()?;
+            let done = asked.room().done()?;
             done_since = done.then(|| done_since.unwrap_or_else(Instant::now));
         }
-        if done_since.is_some_and(|since| since.elapsed() >= grace) {
-            break Ended::Done;
-        }
-    };
-    let _ = stop.send(true);
-    // All places free: every connection has ended.
-    let _ = timeout(LAST_WORDS, places.acquire_many(CONNECTIONS as u32)).await;
-    Ok(ended)
-}
-
-/// One connection, to its end.
-async fn converse(
-    stream: TcpStream,
-    service: TowerToHyperService<axum::Router>,
-    mut stopped: watch::Receiver<bool>,
-    place: OwnedSemaphorePermit,
-) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let stop = std::pin::pin!(stopped.wait_for(|stop| *stop));
-    // What a connection fails of is its own affair.
-    if let First::Stop = first(connection.as_mut(), stop).await {
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
-    }
-    drop(place);
-}
-
-enum First {
-    Connection,
-    Stop,
-}
-
-/// Waits for the first of two.
-async fn first<A: Future, B: Future>(
-    mut connection: std::pin::Pin<&mut A>,
-    mut stop: std::pin::Pin<&mut B>,
-) -> First {
-    std::future::poll_fn(|context| {
-        if connection.as_mut().poll(context).is_ready() {
-            return std::task::Poll::Ready(First::Connection);
-        }
-        stop.as_mut().poll(context).map(|_| First::Stop)
+        Ok(done_since
+            .is_some_and(|since| since.elapsed() >= grace)
+            .then_some(Ended::Done))
     })
-    .await
 }

@@ -27,7 +27,9 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn new(options: Options, told: Told<'a>) -> Result<Self, Diagnostics> {
-        let access = Access::new().map_err(Diagnostic::from)?;
+        let access = Access::new()
+            .map_err(orchestrator_annotate::Error::from)
+            .map_err(Diagnostic::from)?;
         Ok(Self {
             options: Options {
                 access: Some(access),
@@ -55,7 +57,9 @@ impl<'a> Page<'a> {
             };
             match serve(folder, &there, &told, cancelled) {
                 // Somebody else has it now.
-                Err(orchestrator_annotate::Error::Listen { .. }) => {}
+                Err(orchestrator_annotate::Error::Serve(orchestrator_serve::Error::Listen {
+                    ..
+                })) => {}
                 other => return other,
             }
         }

@@ -29,6 +29,20 @@ pub struct Page {
     pub no_page: bool,
 }
 
+/// The report on a page, while the run goes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Watch {
+    /// Serve the report on a page of this machine that is drawn again as the run goes, until the run ends.
+    #[arg(long)]
+    pub watch: bool,
+    /// The port of that page; 0 is any that is free.
+    #[arg(long, default_value_t = 0, requires = "watch")]
+    pub port: u16,
+    /// Go on serving the page when the run has ended, until Ctrl-C.
+    #[arg(long, requires = "watch")]
+    pub stay: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment: make samples, train, evaluate, report. With `sweep:`, all its runs, compared at the end.
@@ -44,6 +58,8 @@ pub enum Command {
         sweeping: Sweeping,
         #[command(flatten)]
         page: Page,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Go on with a run, or a sweep, that was interrupted.
     Resume {
@@ -53,23 +69,15 @@ pub enum Command {
         sweeping: Sweeping,
         #[command(flatten)]
         page: Page,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Compare runs query by query: paired tests, intervals, what differs in their plans and samples.
     #[command(after_help = COMPARING)]
-    Compare {
-        /// The folders of two runs or more, or of one sweep.
-        #[arg(required = true)]
-        runs: Vec<PathBuf>,
-        /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
-        #[arg(long, value_name = "NAME")]
-        baseline: Option<String>,
-        /// Compare each variant of a sweep with the one it extends: what a technique adds to those before it.
-        #[arg(long, conflicts_with = "baseline")]
-        stepwise: bool,
-        /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
-        #[arg(long = "metric", value_name = "METRIC")]
-        metrics: Vec<String>,
-    },
+    Compare(Compare),
+    /// Show the life of a sample, an anchor or a document: where it is from, what was thought of it, what training made of it.
+    #[command(after_help = EXPLAINING, override_usage = "orchestrator explain [OPTIONS] <RUN> <THING | --worst <N> | --suspects <N>>")]
+    Explain(Explain),
     /// Check an experiment without running it, and print it with every default filled in.
     Check {
         /// The experiment file.
@@ -90,6 +98,8 @@ pub enum Command {
         /// the experiment says].
         #[arg(long, value_name = "FOLDER")]
         templates: Option<PathBuf>,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Answer the questions that a run asks: in the browser, or through files of other tools.
     #[command(after_help = ANNOTATE)]
@@ -116,9 +126,84 @@ pub enum Command {
     },
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Compare {
+    /// The folders of two runs or more, or of one sweep.
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// What the others are compared with: a variant of the sweep, or one of the runs [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Compare each variant of a sweep with the one it extends: what a technique adds to those before it.
+    #[arg(long, conflicts_with = "baseline")]
+    pub stepwise: bool,
+    /// Only this metric; may be given several times. Fewer comparisons are corrected for less [default: all].
+    #[arg(long = "metric", value_name = "METRIC")]
+    pub metrics: Vec<String>,
+    /// List so many of the samples that only one has, and of those that both have and treat differently [default: 0; 20 on a
+    /// page].
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u32>,
+    /// Write a page instead.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
 const COMPARING: &str = "\
 Two-sided paired randomisation tests over queries (10,000 draws, or every assignment of signs where there are no more), \
 Holm's correction for all comparisons made, 95 % bootstrap intervals. Several seeds of a variant are averaged by query first.";
+
+const EXPLAINING: &str = "\
+A sample is named by its id, or by the beginning of it (4 digits or more); an anchor and a document by the ids that the data give \
+them. A run that is on its way, or was stopped, is explained as far as it is.
+
+orchestrator explain RUN --worst 10       the samples that hurt the loss on validation most
+orchestrator explain RUN --suspects 10    those whose label is suspected most, of each role
+orchestrator explain RUN 3fa4b1           one of them";
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["thing", "worst", "suspects"])))]
+pub struct Explain {
+    /// The folder of the run.
+    pub run: PathBuf,
+    /// The id of a sample, an anchor or a document.
+    pub thing: Option<String>,
+    /// What it is, where an id is of several things.
+    #[arg(long, requires = "thing")]
+    pub kind: Option<ThingKind>,
+    /// Of an anchor: its split, where several have the same id.
+    #[arg(long, value_name = "NAME", requires = "thing")]
+    pub split: Option<String>,
+    /// List the N samples that hurt the loss on validation most instead.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub worst: Option<u32>,
+    /// List the N samples of each role whose label is suspected most instead.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub suspects: Option<u32>,
+    /// Cut no text, leave out no row.
+    #[arg(long)]
+    pub full: bool,
+    /// Write a page instead.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ThingKind {
+    Sample,
+    Anchor,
+    Document,
+}
+
+impl ThingKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Anchor => "anchor",
+            Self::Document => "document",
+        }
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub struct Sweeping {

@@ -15,10 +15,10 @@ use orchestrator_engine::sweeping::Sweep;
 use orchestrator_engine::{Checked, Error, Estimate, Lock, Origin, Run};
 use orchestrator_plugin_host::{Host, PluginInfo, SearchPath};
 
-use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping};
+use crate::args::{Args, Command, ModelCommand, Page, Set, Sweeping, Watch};
 use crate::{
-    annotate, compare, doctor, encode, isolation, memory, model, plugin, report, show, sweep,
-    variants,
+    annotate, compare, doctor, encode, explain, isolation, memory, model, plugin, report, show,
+    sweep, variants, watch,
 };
 
 pub fn run(args: Args) -> Result<(), Diagnostics> {
@@ -34,29 +34,45 @@ pub fn run(args: Args) -> Result<(), Diagnostics> {
             run_dir,
             sweeping,
             page,
+            watch,
         } => begin(
             &experiment,
             &set,
             run_dir,
-            &Manner::new(&sweeping, page, json, quiet),
+            &Manner::new(&sweeping, page, watch, json, quiet),
         ),
         Command::Resume {
             run,
             sweeping,
             page,
-        } => resume(&run, &Manner::new(&sweeping, page, json, quiet)),
-        Command::Compare {
-            runs,
-            baseline,
-            stepwise,
-            metrics,
-        } => compare::run(&runs, baseline.as_deref(), stepwise, &metrics, json),
+            watch,
+        } => resume(&run, &Manner::new(&sweeping, page, watch, json, quiet)),
+        Command::Compare(asked) => compare::run(&asked, json),
+        Command::Explain(asked) => explain::run(&asked, json),
         Command::Check { experiment, set } => check(&experiment, &set, json),
         Command::Schema => schema(),
         Command::Report {
             run,
             output,
             templates,
+            watch,
+        } if watch.watch => {
+            if output.is_some() || templates.is_some() {
+                return Err(Diagnostic::new(
+                    Kind::Experiment,
+                    "--watch serves the report, and writes no file",
+                )
+                .help("leave out --output and --templates")
+                .into());
+            }
+            let cancelled = interruptible("stopping")?;
+            watch::follow(&run, &watch, json, &cancelled)
+        }
+        Command::Report {
+            run,
+            output,
+            templates,
+            ..
         } => report::run(&run, output.as_deref(), templates.as_deref(), json),
         Command::Annotate(asked) => annotate::run(&asked, &Manner::alone(json, quiet)),
         Command::Plugin { command } => plugin::run(command, json),
@@ -91,6 +107,8 @@ pub struct Manner {
     pub jobs: Option<usize>,
     /// What is done where people are asked.
     page: Page,
+    /// Whether the report is served meanwhile.
+    pub watch: Watch,
     /// Set when it is to stop after its step.
     cancelled: Arc<AtomicBool>,
 }
@@ -103,11 +121,12 @@ impl Manner {
             quiet,
             jobs: None,
             page: Page { no_page: false },
+            watch: Watch::default(),
             cancelled: cancelled(),
         }
     }
 
-    fn new(sweeping: &Sweeping, page: Page, json: bool, quiet: bool) -> Self {
+    fn new(sweeping: &Sweeping, page: Page, watch: Watch, json: bool, quiet: bool) -> Self {
         let cancelled = cancelled();
         // From the beginning: a run of a sweep that is no more must not begin anything.
         if sweeping.in_sweep {
@@ -118,6 +137,7 @@ impl Manner {
             quiet,
             jobs: sweeping.jobs.map(usize::from),
             page,
+            watch,
             cancelled,
         }
     }
@@ -397,6 +417,12 @@ fn go(
     let speak = progress.speaker();
     let told = |address: &Address| speak(&annotate::told(address, manner.json));
     let people = annotate::people(run.experiment(), manner.page, &told)?;
+    let folder = run.folder().to_owned();
+    let watching = manner
+        .watch
+        .watch
+        .then(|| watch::begin(&folder, &manner.watch, manner.json, &speak))
+        .transpose()?;
     let result = run.execute(
         host,
         endpoint.as_ref().map(|one| one as _),
@@ -405,9 +431,21 @@ fn go(
         &manner.cancelled,
     );
     progress.finish();
-    let outcome = result.map_err(explain)?;
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            // Whoever looks is told that it stopped; nobody waits for them.
+            if let Some(watching) = watching {
+                watching.end(&AtomicBool::new(true));
+            }
+            return Err(explain(error));
+        }
+    };
     report::draw(&outcome.folder, None, None)?;
     show::outcome(&outcome, began.elapsed().as_secs_f64(), manner.json);
+    if let Some(watching) = watching {
+        watching.end(&manner.cancelled);
+    }
     Ok(())
 }
 

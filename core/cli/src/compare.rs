@@ -4,23 +4,22 @@ use std::path::{Path, PathBuf};
 
 use orchestrator_diagnostics::{Diagnostic, Diagnostics, Kind};
 use orchestrator_engine::Error;
-use orchestrator_engine::comparing::{self, Comparison, ComparisonRow, Group, Reference};
+use orchestrator_engine::comparing::{
+    self, Comparison, ComparisonRow, Group, Reference, SampleCount, SampleDifference,
+};
 use orchestrator_engine::sweeping::Sweep;
+use orchestrator_reports::Templates;
 use serde_json::{Value, json};
 
+use crate::args::Compare;
 use crate::commands::internal;
 use crate::show;
+use crate::terminal::visible;
 
 /// Runs by their folders, or the runs of one sweep.
-pub fn run(
-    folders: &[PathBuf],
-    baseline: Option<&str>,
-    stepwise: bool,
-    metrics: &[String],
-    json: bool,
-) -> Result<(), Diagnostics> {
+pub fn run(asked: &Compare, json: bool) -> Result<(), Diagnostics> {
     let mut extended = None;
-    let groups = match folders {
+    let groups = match asked.runs.as_slice() {
         [folder] if Sweep::is_in(folder) => {
             let sweep = Sweep::read(folder).map_err(Error::into_diagnostics)?;
             extended = Some(sweep.extended());
@@ -39,7 +38,12 @@ pub fn run(
         }
         several => named(several)?,
     };
-    let reference = match (stepwise, extended, baseline, groups.first()) {
+    let reference = match (
+        asked.stepwise,
+        extended,
+        asked.baseline.as_deref(),
+        groups.first(),
+    ) {
         (true, Some(extended), ..) => Reference::Each(extended),
         (true, None, ..) => {
             return Err(Diagnostic::new(
@@ -53,9 +57,25 @@ pub fn run(
         (false, _, None, Some(first)) => Reference::One(first.name.clone()),
         (false, _, None, None) => Reference::One(String::new()),
     };
-    let comparison =
-        comparing::compare(&groups, &reference, metrics).map_err(Error::into_diagnostics)?;
-    if json {
+    /// So many are shown on a page, unless the user says.
+    const ON_PAGE: u32 = 20;
+    let listed = asked
+        .samples
+        .unwrap_or(if asked.html.is_some() { ON_PAGE } else { 0 });
+    let comparison = comparing::compare(&groups, &reference, &asked.metrics, listed as usize)
+        .map_err(Error::into_diagnostics)?;
+    if let Some(file) = &asked.html {
+        Templates::ours()
+            .and_then(|templates| {
+                orchestrator_reports::compare::write(&comparison, listed as usize, file, &templates)
+            })
+            .map_err(|error| Diagnostic::new(Kind::Data, error.to_string()).help(error.help()))?;
+        show::out(&if json {
+            format!("{}\n", json!({ "page": file }))
+        } else {
+            format!("{}\n", file.display())
+        });
+    } else if json {
         let value = serde_json::to_value(&comparison)
             .map_err(|error| internal("cannot write the comparison", &error))?;
         show::out(&format!("{value}\n"));
@@ -278,8 +298,178 @@ fn differences(comparison: &Comparison) -> String {
                 ));
             }
         }
+        let samples = comparison.samples.iter();
+        for one in samples.filter(|one| one.variant == plan.variant) {
+            text.push_str(&of_samples(one));
+        }
+        text.push_str(&of_queries(comparison, &plan.variant));
+    }
+    text.push_str(&pulls(comparison));
+    text
+}
+
+/// The exact difference of the samples, and some of them.
+fn of_samples(difference: &SampleDifference) -> String {
+    let (baseline, variant) = (&difference.baseline, &difference.variant);
+    let mut text = String::from("  samples, in the pool or not\n");
+    let words = |one: &SampleCount| {
+        let mut parts = vec![
+            format!("{} in both", one.both),
+            format!("{} only in {baseline}", one.only_baseline),
+            format!("{} only in {variant}", one.only_variant),
+        ];
+        for (n, what) in [
+            (one.other_label, "with another label".to_owned()),
+            (one.other_weight, "with another weight".to_owned()),
+            (one.other_verdict, "judged differently".to_owned()),
+            (one.entered, format!("in the pool of {variant} alone")),
+            (one.left, format!("in the pool of {baseline} alone")),
+        ] {
+            if n > 0 {
+                parts.push(format!("of both {n} {what}"));
+            }
+        }
+        parts.join(", ")
+    };
+    for one in &difference.counts {
+        text.push_str(&format!(
+            "    {}, {}s: {}\n",
+            one.source,
+            one.role,
+            words(one)
+        ));
+    }
+    text.push_str(&format!("    in total: {}\n", words(&difference.total())));
+    let Some(listed) = &difference.listed else {
+        return text;
+    };
+    for (name, rows) in [
+        (baseline, &listed.only_baseline),
+        (variant, &listed.only_variant),
+    ] {
+        if !rows.is_empty() {
+            text.push_str(&format!("  only in {name}\n"));
+        }
+        for one in rows {
+            text.push_str(&format!(
+                "    {} {} of {}, {}{} uses: {} | {}\n",
+                &one.id[..one.id.len().min(12)],
+                one.role,
+                one.source,
+                if one.kept { "" } else { "not in the pool, " },
+                one.uses,
+                beginning(&one.anchor_text),
+                beginning(&one.text)
+            ));
+        }
+    }
+    if !listed.changed.is_empty() {
+        text.push_str("  in both, and not the same\n");
+    }
+    for one in &listed.changed {
+        let state = |place: usize| match (&one.dropped_by[place], one.kept[place]) {
+            (_, true) => "in the pool".to_owned(),
+            (Some(filter), _) => format!("dropped by {filter}"),
+            (None, false) => "mined away".to_owned(),
+        };
+        text.push_str(&format!(
+            "    {} {} of {}, label {} -> {}, weight {} -> {}, {} -> {}: {} | {}\n",
+            &one.id[..one.id.len().min(12)],
+            one.role,
+            one.source,
+            one.label[0],
+            one.label[1],
+            one.weight[0],
+            one.weight[1],
+            state(0),
+            state(1),
+            beginning(&one.anchor_text),
+            beginning(&one.text)
+        ));
     }
     text
+}
+
+/// The queries that gain and lose most by the first metric, of the test if there is one.
+fn of_queries(comparison: &Comparison, variant: &str) -> String {
+    /// Of each.
+    const SHOWN: usize = 3;
+    let of_variant = |slice: &str| {
+        let mut all = comparison.queries.iter();
+        all.find(|one| one.variant == variant && one.slice == slice)
+    };
+    let Some(of) = of_variant("test").or_else(|| of_variant("validation")) else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for (title, rows) in [("gain", &of.winners), ("lose", &of.losers)] {
+        if !rows.is_empty() {
+            text.push_str(&format!(
+                "  queries that {title} most ({}, {})\n",
+                of.slice, of.metric
+            ));
+        }
+        for one in rows.iter().take(SHOWN) {
+            text.push_str(&format!(
+                "    {:+.4} ({:.4} -> {:.4})  {}: {}\n",
+                one.difference,
+                one.before,
+                one.after,
+                visible(&one.anchor),
+                beginning(&one.text)
+            ));
+        }
+    }
+    text
+}
+
+/// What each source brings, where variants differ by one.
+fn pulls(comparison: &Comparison) -> String {
+    if comparison.sources.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "\nWhat one source brings: variants that differ by it alone, with it minus without it\n",
+    );
+    let width = comparison
+        .sources
+        .iter()
+        .map(|one| one.source.chars().count());
+    let width = width.max().unwrap_or(0);
+    let mut last = ("", "");
+    for one in &comparison.sources {
+        if last != (one.slice, &one.metric) {
+            last = (one.slice, &one.metric);
+            text.push_str(&format!(
+                "  {}, {}\n",
+                one.slice.replace('_', " "),
+                one.metric
+            ));
+        }
+        text.push_str(&format!(
+            "    {:width$}  {:+.4}  [{:+.4}, {:+.4}]  {}  {}{}  {} minus {}\n",
+            one.source,
+            one.difference,
+            one.low,
+            one.high,
+            probability(one.p),
+            probability(one.p_holm),
+            if one.p_holm < 0.05 { '*' } else { ' ' },
+            one.with,
+            one.without
+        ));
+    }
+    text
+}
+
+/// The beginning of a text, on one line.
+fn beginning(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let shown = visible(text);
+    match shown.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown.into_owned(),
+    }
 }
 
 fn short(value: &Value) -> String {
@@ -295,6 +485,10 @@ fn short(value: &Value) -> String {
 /// The comparison of a sweep as `comparison.json` has it: its runs by their names, wherever the folder lies.
 pub fn of_sweep(comparison: &Comparison) -> Value {
     let mut value = json!(comparison);
+    // Query by query is what `compare` is asked for.
+    if let Some(all) = value.as_object_mut() {
+        all.remove("queries");
+    }
     let runs = value["variants"].as_array_mut().into_iter().flatten();
     for run in runs.flat_map(|variant| variant["runs"].as_array_mut().into_iter().flatten()) {
         let name = run.as_str().and_then(|path| Path::new(path).file_name());

@@ -8,6 +8,7 @@ mod commands;
 mod compare;
 mod doctor;
 mod encode;
+mod explain;
 mod isolation;
 mod memory;
 mod model;
@@ -15,7 +16,9 @@ mod plugin;
 mod report;
 mod show;
 mod sweep;
+mod terminal;
 mod variants;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -40,16 +40,24 @@ pub fn draw(
 ) -> Result<PathBuf, Diagnostics> {
     let store = store_of(run)?;
     let path = output.map_or_else(|| run.join("report.html"), Path::to_owned);
-    // What the experiment says is known by the run's origin, as every place is.
-    let of_run = Origin::read(run).ok().and_then(|origin| origin.templates);
-    let templates = match templates.or(of_run.as_deref()) {
-        Some(folder) => Templates::with(folder),
-        None => Templates::ours(),
-    };
+    let templates = templates_of(run, templates);
     templates
         .and_then(|templates| orchestrator_reports::write(&store, &path, &templates))
         .map_err(|error| told(&error))?;
     Ok(path)
+}
+
+/// The templates that a run is reported with: those of `given`, or what its experiment says, which its origin knows as it knows
+/// every place.
+pub fn templates_of(
+    run: &Path,
+    given: Option<&Path>,
+) -> Result<Templates, orchestrator_reports::Error> {
+    let of_run = Origin::read(run).ok().and_then(|origin| origin.templates);
+    match given.or(of_run.as_deref()) {
+        Some(folder) => Templates::with(folder),
+        None => Templates::ours(),
+    }
 }
 
 /// Before anything runs: whether the templates that an experiment names can be read.

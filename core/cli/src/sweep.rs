@@ -37,6 +37,7 @@ pub fn begin(
     folder: Option<PathBuf>,
     manner: &Manner,
 ) -> Result<(), Diagnostics> {
+    of_one_run(manner)?;
     let available = memory::available()?;
     let ready = prepare(source, sweep, available, manner.json)?;
     let sweep = sweep_of(source, &ready);
@@ -63,9 +64,23 @@ pub fn begin(
 
 /// Goes on with a sweep: what is finished is passed over, what is begun is resumed, what is missing is begun.
 pub fn resume(folder: &Path, manner: &Manner) -> Result<(), Diagnostics> {
+    of_one_run(manner)?;
     let sweep = Sweep::read(folder).map_err(Error::into_diagnostics)?;
     sweep.check_version().map_err(Error::into_diagnostics)?;
     go(&sweep, folder, manner)
+}
+
+/// A page is of one run.
+fn of_one_run(manner: &Manner) -> Result<(), Diagnostics> {
+    if !manner.watch.watch {
+        return Ok(());
+    }
+    Err(Diagnostic::new(
+        Kind::Experiment,
+        "--watch is for a run, and this is a sweep of several",
+    )
+    .help("watch one of its runs while it goes: orchestrator report SWEEP/RUN --watch")
+    .into())
 }
 
 /// A run that is being run.
@@ -381,7 +396,7 @@ fn compare_all(sweep: &Sweep, folder: &Path) -> Result<Option<Comparison>, Diagn
     let Some(first) = groups.first().filter(|first| !first.runs.is_empty()) else {
         return Ok(None);
     };
-    let comparison = comparing::compare(&groups, &Reference::One(first.name.clone()), &[])
+    let comparison = comparing::compare(&groups, &Reference::One(first.name.clone()), &[], 0)
         .map_err(Error::into_diagnostics)?;
     let text = format!("{:#}\n", compare::of_sweep(&comparison));
     let path = folder.join("comparison.json");

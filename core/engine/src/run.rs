@@ -194,6 +194,12 @@ impl Run {
         Estimate::of(&self.experiment, &self.inputs)
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The experiment, with its places.
     #[must_use]
     pub fn experiment(&self) -> &Experiment {
@@ -231,6 +237,7 @@ impl Run {
                 self.inputs.files,
                 chat,
             )),
+            foreign: self.inputs.foreign,
             base: self.inputs.encoder,
             texts: Arc::default(),
             embedded: Mutex::default(),

@@ -7,10 +7,12 @@ mod asking;
 mod comparing;
 mod counting;
 mod error;
+pub mod explaining;
 mod monitoring;
 mod query;
 mod reporting;
 mod rows;
+mod slicing;
 mod tick;
 mod walking;
 
@@ -22,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use analysing::{Influence, Slice, SliceScore, Suspect, Topic};
 pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionView};
+pub use comparing::{Changed, OnlyThere, Pair, SampleTally, Side};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{CurvePoint, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView};
@@ -33,6 +36,7 @@ pub use rows::{
     Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
     Projection, Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
+pub use slicing::SliceRow;
 pub use tick::Tick;
 
 /// "orch", so that `file` and we know the format.

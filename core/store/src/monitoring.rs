@@ -161,4 +161,31 @@ impl Store {
             |row| row.get(0),
         )
     }
+
+    /// How many events there are: with the last tick, whether anything has changed.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn events(&self) -> Result<u64, Error> {
+        let count: i64 =
+            self.connection
+                .query_row("SELECT coalesce(max(id), 0) FROM event", [], |row| {
+                    row.get(0)
+                })?;
+        Ok(count as u64)
+    }
+
+    /// The last of start, resume, interrupt, finish and fail.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_turn(&self) -> Result<Option<String>, Error> {
+        Ok(self
+            .all(
+                "SELECT kind FROM event WHERE kind IN ('start', 'resume', 'interrupt', 'finish', 'fail') ORDER BY id DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )?
+            .pop())
+    }
 }

@@ -2,19 +2,24 @@
 //! the pools. Reads stores and plans, writes nothing.
 
 mod plans;
+mod queries;
+mod samples;
+mod sources;
 pub(crate) mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use orchestrator_data::Source;
 use orchestrator_diagnostics::{Diagnostic, Kind};
-use orchestrator_store::{SampleId, Store};
+use orchestrator_store::Store;
 use rayon::prelude::*;
 use serde::Serialize;
 
 pub use plans::{PathDifference, plan_differences};
+pub use queries::{Point, Query, QueryDifference};
+pub use samples::{Listed, PoolDifference, SampleCount, SampleDifference, SourceDifference};
+pub use sources::SourcePull;
 pub use statistics::{
     DRAWS, Randomisation, bootstrap_interval, deviation, holm, mean, randomisation_test,
 };
@@ -57,6 +62,14 @@ pub struct Comparison {
     pub plans: Vec<PlanDifference>,
     /// What differs in the pools, likewise.
     pub pools: Vec<PoolDifference>,
+    /// What differs in the samples, likewise.
+    pub samples: Vec<SampleDifference>,
+    /// Query by query, likewise: by slice and metric.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<QueryDifference>,
+    /// What each source brings, where two variants differ by it alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourcePull>,
 }
 
 /// A variant that was compared.
@@ -130,32 +143,6 @@ pub struct PlanDifference {
     pub paths: Vec<PathDifference>,
 }
 
-/// In what a variant's final pools differ from the baseline's, run by run of the same seed, added up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PoolDifference {
-    /// The variant.
-    pub variant: String,
-    /// What it is compared with.
-    pub baseline: String,
-    /// Pairs of runs that were added up.
-    pub runs: usize,
-    /// By source, in its order.
-    pub sources: Vec<SourceDifference>,
-}
-
-/// Samples by the source that proposed them first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SourceDifference {
-    /// The source.
-    pub source: String,
-    /// In the baseline's pool alone.
-    pub only_baseline: usize,
-    /// In both.
-    pub both: usize,
-    /// In the variant's pool alone.
-    pub only_variant: usize,
-}
-
 const SLICES: [&str; 3] = ["validation", "test", "test_new_documents"];
 
 /// Values by (seed, number of the anchor): validation differs from seed to seed.
@@ -177,7 +164,8 @@ impl Variant {
     }
 }
 
-/// Compares the trained models of runs with `reference`'s, on `metrics` (all that every run has, if empty).
+/// Compares the trained models of runs with `reference`'s, on `metrics` (all that every run has, if empty). Of samples that differ,
+/// `listed` are listed, of each way to differ.
 ///
 /// # Errors
 /// If there is nothing to compare, a run cannot be read or is not finished, runs are over different data, or the reference or
@@ -186,6 +174,7 @@ pub fn compare(
     groups: &[Group],
     reference: &Reference,
     metrics: &[String],
+    listed: usize,
 ) -> Result<Comparison, Error> {
     let groups: Vec<&Group> = groups
         .iter()
@@ -227,6 +216,9 @@ pub fn compare(
         let pairs = variants.iter().zip(&baselines);
         pairs.filter_map(|(variant, base)| Some(((*base)?, variant)))
     };
+    let differences = compared()
+        .map(|(base, variant)| samples::difference(base, variant, listed))
+        .collect::<Result<Vec<_>, Error>>()?;
     Ok(Comparison {
         baseline: variants[first].name.clone(),
         comparisons: rows.iter().filter(|row| row.against.is_some()).count(),
@@ -241,9 +233,13 @@ pub fn compare(
                 })
             })
             .collect(),
-        pools: compared()
-            .map(|(base, variant)| pool_difference(base, variant))
-            .collect::<Result<_, Error>>()?,
+        pools: differences.iter().map(|one| one.0.clone()).collect(),
+        samples: differences.into_iter().map(|one| one.1).collect(),
+        queries: compared()
+            .map(|(base, variant)| queries::differences(base, variant, &metrics))
+            .collect::<Result<Vec<_>, Error>>()?
+            .concat(),
+        sources: sources::pulls(&variants, &metrics),
         variants: variants
             .iter()
             .map(|variant| Compared {
@@ -493,26 +489,36 @@ fn by_query(values: &Values, asked: impl Fn(&(u64, usize)) -> bool) -> BTreeMap<
     sums.into_iter().map(mean).collect()
 }
 
-/// Two variants on the queries they share: with the same seeds where they have some in common, so that what a seed does to
+/// What only rounding tells apart is equal.
+fn difference(before: f64, after: f64) -> f64 {
+    let difference = after - before;
+    if difference.abs() < 1e-12 {
+        0.0
+    } else {
+        difference
+    }
+}
+
+/// The values of two variants on the queries they share, by query: with the same seeds where they have some in common, so that what a seed does to
 /// both of them is in neither's favour.
-fn against(name: &str, base: &Values, other: &Values) -> Option<Against> {
+fn paired(base: &Values, other: &Values) -> Vec<(usize, f64, f64)> {
     let seeds = |values: &Values| -> BTreeSet<u64> { values.keys().map(|key| key.0).collect() };
     let shared = seeds(base).intersection(&seeds(other)).next().is_some();
     let of = |values: &Values, opposite: &Values| {
         by_query(values, |key| !shared || opposite.contains_key(key))
     };
     let (before, after) = (of(base, other), of(other, base));
-    let differences: Vec<f64> = before
-        .iter()
-        .filter_map(|(anchor, value)| Some(after.get(anchor)? - value))
-        // What only rounding tells apart is equal.
-        .map(|difference| {
-            if difference.abs() < 1e-12 {
-                0.0
-            } else {
-                difference
-            }
-        })
+    before
+        .into_iter()
+        .filter_map(|(anchor, value)| Some((anchor, value, *after.get(&anchor)?)))
+        .collect()
+}
+
+/// Two variants on these queries.
+fn against(name: &str, base: &Values, other: &Values) -> Option<Against> {
+    let differences: Vec<f64> = paired(base, other)
+        .into_iter()
+        .map(|(_, before, after)| difference(before, after))
         .collect();
     let (low, high) = bootstrap_interval(&differences)?;
     let test = randomisation_test(&differences);
@@ -541,45 +547,4 @@ fn pairs(base: &Variant, variant: &Variant) -> Vec<(usize, usize)> {
         .filter_map(|(after, seed)| Some((seeds.iter().position(|one| one == seed)?, after)))
         .collect();
     if same.is_empty() { vec![(0, 0)] } else { same }
-}
-
-fn pool_difference(base: &Variant, variant: &Variant) -> Result<PoolDifference, Error> {
-    let pairs = pairs(base, variant);
-    let mut sources: BTreeMap<Arc<str>, SourceDifference> = BTreeMap::new();
-    for (before, after) in &pairs {
-        let read = |folder: &Path| -> Result<BTreeMap<SampleId, Arc<str>>, Error> {
-            Ok(open(folder)?.pool()?.into_iter().collect())
-        };
-        let one = read(&base.folders[*before])?;
-        let other = read(&variant.folders[*after])?;
-        let mut count = |source: &Arc<str>, add: fn(&mut SourceDifference)| {
-            let row = sources
-                .entry(source.clone())
-                .or_insert_with(|| SourceDifference {
-                    source: source.to_string(),
-                    only_baseline: 0,
-                    both: 0,
-                    only_variant: 0,
-                });
-            add(row);
-        };
-        for (sample, source) in &one {
-            if !other.contains_key(sample) {
-                count(source, |row| row.only_baseline += 1);
-            }
-        }
-        for (sample, source) in &other {
-            if one.contains_key(sample) {
-                count(source, |row| row.both += 1);
-            } else {
-                count(source, |row| row.only_variant += 1);
-            }
-        }
-    }
-    Ok(PoolDifference {
-        variant: variant.name.clone(),
-        baseline: base.name.clone(),
-        runs: pairs.len(),
-        sources: sources.into_values().collect(),
-    })
 }

@@ -2,7 +2,7 @@
 //! an address with a secret in it, exchanged for a cookie; the names it is called by; where a request comes from; how many of
 //! them. Every check stands here, every response carries what it says.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -51,7 +51,7 @@ const UNKNOWN: (f64, f64) = (100.0, 20.0);
 /// server of the same process, they let a page that is open go on with it.
 #[derive(Clone)]
 pub struct Access {
-    pub(crate) token: String,
+    token: String,
     session: String,
 }
 
@@ -65,6 +65,11 @@ impl Access {
             token: secret()?,
             session: secret()?,
         })
+    }
+
+    /// What the address has.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
     }
 }
 
@@ -84,9 +89,12 @@ fn secret() -> Result<String, Error> {
 }
 
 /// Sets what every response says.
-pub(crate) fn mark(headers: &mut HeaderMap) {
+pub fn mark(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page may have a policy of its own, which is as strict.
+        if name != CONTENT_SECURITY_POLICY || !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
 }
 
@@ -121,8 +129,11 @@ impl Bucket {
 }
 
 /// The checks, with the secrets they need.
-pub(crate) struct Guard {
+pub struct Guard {
     access: Access,
+    /// The beginnings of the paths that need the cookie, and what whoever lacks it is told.
+    private: &'static [&'static str],
+    refusal: StatusCode,
     cookie: String,
     /// Listens to this machine alone.
     loopback: bool,
@@ -131,19 +142,29 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(access: Access, address: IpAddr, port: u16) -> Self {
+    /// Guards a server at `address`; what lies under the paths `private` needs the cookie, without which one gets `refusal`.
+    #[must_use]
+    pub fn new(
+        access: Access,
+        address: SocketAddr,
+        private: &'static [&'static str],
+        refusal: StatusCode,
+    ) -> Self {
         Self {
             access,
+            private,
+            refusal,
             // Cookies do not tell ports apart: two servers of one machine have two names.
-            cookie: format!("orchestrator_{port}"),
-            loopback: address.is_loopback(),
+            cookie: format!("orchestrator_{}", address.port()),
+            loopback: address.ip().is_loopback(),
             known: Bucket::new(KNOWN),
             unknown: Bucket::new(UNKNOWN),
         }
     }
 
     /// The cookie that the token is exchanged for, if it is the right one. Takes as long for every wrong token.
-    pub(crate) fn exchange(&self, token: &str) -> Option<String> {
+    #[must_use]
+    pub fn exchange(&self, token: &str) -> Option<String> {
         let right: bool = self.access.token.as_bytes().ct_eq(token.as_bytes()).into();
         right.then(|| {
             format!(
@@ -154,7 +175,10 @@ impl Guard {
     }
 
     /// Whether a request may be looked at, and if not, why not.
-    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
+    ///
+    /// # Errors
+    /// The status and the words of the refusal.
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
         let (headers, path) = (request.headers(), request.uri().path());
         if request.uri().scheme().is_some() || request.uri().authority().is_some() {
             return Err((StatusCode::BAD_REQUEST, "this is no proxy"));
@@ -187,11 +211,8 @@ impl Guard {
         if !bucket.take() {
             return Err((StatusCode::TOO_MANY_REQUESTS, "too many requests"));
         }
-        if path.starts_with("/api/") && !known {
-            return Err((
-                StatusCode::UNAUTHORIZED,
-                "open the address that the program printed",
-            ));
+        if !known && self.private.iter().any(|start| path.starts_with(start)) {
+            return Err((self.refusal, "open the address that the program printed"));
         }
         Ok(())
     }
@@ -242,14 +263,24 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>>
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use axum::http::StatusCode;
 
     use super::{Access, Guard};
 
     #[test]
     fn only_names_that_nobody_can_make_mean_this_machine_are_its_own() {
         let access = Access::new().expect("random bytes");
-        let guard = |address| Guard::new(access.clone(), IpAddr::V4(address), 80);
+        let guard = |address| {
+            let address = SocketAddr::new(IpAddr::V4(address), 80);
+            Guard::new(
+                access.clone(),
+                address,
+                &["/api/"],
+                StatusCode::UNAUTHORIZED,
+            )
+        };
         let here = guard(Ipv4Addr::LOCALHOST);
         let everywhere = guard(Ipv4Addr::UNSPECIFIED);
         for (host, of_loopback, of_all) in [
