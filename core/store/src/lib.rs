@@ -27,10 +27,7 @@ pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionVie
 pub use comparing::{Changed, OnlyThere, Pair, SampleTally, Side};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
-pub use query::{
-    CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
-    SimilarityRow,
-};
+pub use query::{CurvePoint, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView};
 pub use reporting::{
     DifficultyHistogram, FilterRow, Forgetting, InfluenceRow, LossQuantiles, Named, Overview,
     Ranked, RankedSample, Shown, SimilarityHistogram, SuspectView,
