@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use orchestrator_tests::{experiment, fail, succeed};
+use orchestrator_tests::{browser, experiment, fail, succeed};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -435,4 +435,35 @@ fn the_page_holds_all_of_it_and_nothing_that_is_elsewhere() {
         )
         .contains("cannot write")
     );
+}
+
+#[test]
+fn the_page_is_read_without_a_network_at_every_width_in_both_languages() {
+    let Some(browser) = browser::start() else {
+        return;
+    };
+    let folder = sweep();
+    let _ = succeed(&["compare", "s", "--html", "seen.html"], folder);
+    let page = browser.person();
+    page.offline();
+    for width in [1280, 360] {
+        page.wide(width);
+        page.open(&format!("file://{}", folder.join("seen.html").display()));
+        assert_eq!(page.beyond(), serde_json::json!([]), "{width}");
+        page.picture(&format!("compare-{width}"));
+    }
+    // Every point lies within its axes.
+    let outside = page.value(
+        "[...document.querySelectorAll('#queries svg[role=img]')].filter((svg) => [...svg.querySelectorAll('.dots, .dot')].some((one) => {
+           const [inner, outer] = [one.getBoundingClientRect(), svg.getBoundingClientRect()];
+           return inner.left < outer.left || inner.right > outer.right || inner.top < outer.top || inner.bottom > outer.bottom; })).length",
+    );
+    assert_eq!(outside, 0);
+    assert!(page.value("document.querySelectorAll('#queries svg[role=img] .dots, #queries svg[role=img] .dot').length").as_u64() > Some(2));
+    page.value("document.getElementById('lang-zh').click()");
+    assert_eq!(page.value("[...document.querySelectorAll('h2 [lang=en]')].filter((one) => one.offsetParent).length"), 0);
+    if let Some(found) = page.violations(&["serious", "critical"]) {
+        assert_eq!(found, serde_json::json!([]));
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use orchestrator_tests::{experiment, fail, orchestrator, refreshed_experiment, succeed};
+use orchestrator_tests::{browser, experiment, fail, orchestrator, refreshed_experiment, succeed};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -573,4 +573,58 @@ fn a_run_that_was_stopped_is_told_as_far_as_it_is() {
     let told = explained(folder, &[&used]);
     assert_eq!(told["run"]["finished"], false);
     assert!(told["sample"]["uses"]["total"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn pages_are_read_without_a_network_at_every_width_in_both_languages() {
+    let Some(browser) = browser::start() else {
+        return;
+    };
+    let folder = analysed();
+    let folder = folder.path();
+    let sample = text(
+        folder,
+        "SELECT s.id FROM sample s WHERE s.parent IS NOT NULL ORDER BY (SELECT count(*) FROM use WHERE sample = s.id) DESC, s.id LIMIT 1",
+    );
+    let test = text(
+        folder,
+        "SELECT id FROM anchor WHERE split = 'test' ORDER BY number LIMIT 1",
+    );
+    let document = text(folder, "SELECT id FROM document WHERE number = 3");
+    for (name, arguments) in [
+        ("sample", vec![sample.as_str()]),
+        ("anchor", vec![&test, "--kind", "anchor"]),
+        ("document", vec![&document, "--kind", "document"]),
+        ("worst", vec!["--worst", "20"]),
+        ("suspects", vec!["--suspects", "20"]),
+    ] {
+        let file = format!("{name}.html");
+        let mut all = vec!["explain", "r", "--html", &file];
+        all.extend(&arguments);
+        let _ = succeed(&all, folder);
+        let page = browser.person();
+        page.offline();
+        for width in [1280, 360] {
+            page.wide(width);
+            page.open(&format!("file://{}", folder.join(&file).display()));
+            page.value(
+                "document.querySelectorAll('details').forEach((one) => { one.open = true; })",
+            );
+            assert_eq!(page.beyond(), serde_json::json!([]), "{name} {width}");
+        }
+        let lost = page.value(
+            "[...document.querySelectorAll('.contents a')].filter((one) => !document.getElementById(one.hash.slice(1))).map((one) => one.outerHTML)",
+        );
+        assert_eq!(lost, serde_json::json!([]), "{name}");
+        page.value("document.getElementById('lang-zh').click()");
+        let left = page.value(
+            "[...document.querySelectorAll('h2 [lang=en]')].filter((one) => one.offsetParent).length",
+        );
+        assert_eq!(left, 0, "{name}");
+        if let Some(found) = page.violations(&["serious", "critical"]) {
+            assert_eq!(found, serde_json::json!([]), "{name}");
+        }
+        page.picture(&format!("explain-{name}"));
+        assert_eq!(browser.complaints(), Vec::<String>::new(), "{name}");
+    }
 }

@@ -280,6 +280,16 @@ impl Page<'_> {
         }
     }
 
+    /// What goes beyond the window, apart from tables in their own frames: some of it.
+    pub fn beyond(&self) -> Value {
+        self.value(
+            "[...document.querySelectorAll('main *, header *, footer *')]
+               .filter((one) => !one.closest('.scroll, svg, .command, .switch legend') && one.getBoundingClientRect().right > window.innerWidth + 1)
+               .concat(document.documentElement.scrollWidth > window.innerWidth ? [document.body] : [])
+               .slice(0, 3).map((one) => one.outerHTML.slice(0, 300))",
+        )
+    }
+
     /// What axe-core finds of these impacts, if `AXE` names its script (`npm pack axe-core`).
     pub fn violations(&self, impacts: &[&str]) -> Option<Value> {
         let script = std::fs::read_to_string(std::env::var_os("AXE")?).unwrap();
