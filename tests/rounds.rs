@@ -212,7 +212,9 @@ audit: { samples: 6, from: suspicious }
         6
     );
     let report = std::fs::read_to_string(folder.path().join("r/report.html")).unwrap();
-    assert!(report.contains("What did people say?") && report.contains("Of 6 audited samples"));
+    assert!(
+        report.contains("What did people say?") && report.contains("audited samples, people agree")
+    );
 }
 
 /// A model that supports every claim whose text has an even length.

@@ -6,7 +6,8 @@ use orchestrator_tests::{experiment, repository, small_experiment, succeed};
 #[test]
 fn the_documented_queries_find_something() {
     let text = std::fs::read_to_string(repository().join("docs/STORE.md")).unwrap();
-    let folder = experiment(&small_experiment());
+    let slices = "evaluate: { slices: [nuance, long_tail, adversarial] }\n";
+    let folder = experiment(&(small_experiment() + slices));
     let _ = succeed(
         &["run", "x.yaml", "--run-dir", "r", "--json"],
         folder.path(),

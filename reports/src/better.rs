@@ -313,20 +313,8 @@ fn curve(results: &[Row], run: &Run) -> Figure<Plot> {
     let title = Said::of("chart.validation")
         .with("metric", run.metric.clone())
         .into();
-    let mut plot = lines(
-        title,
-        Name::word("unit.epoch"),
-        Name::Data(run.metric.clone()),
-        None,
-        &series,
-    )
-    .wide();
-    // The ticks moved: it is drawn again over the wide area.
-    plot.layers.clear();
-    plot.legend.clear();
-    for one in &series {
-        plot.line(one, true);
-    }
+    let units = (Name::word("unit.epoch"), Name::Data(run.metric.clone()));
+    let plot = lines(title, units.0, units.1, None, &series);
     Figure::new("curve", RESULTS, plot).of(own.first().map_or(0, |(_, one)| one.n))
 }
 

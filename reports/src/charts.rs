@@ -21,8 +21,6 @@ pub struct Plot {
     pub layers: Vec<Layer>,
     pub legend: Vec<Key>,
     pub note: Option<Name>,
-    /// Over the whole width.
-    pub wide: bool,
     #[serde(skip)]
     from: [f64; 4],
 }
@@ -121,7 +119,6 @@ impl Plot {
             layers: Vec::new(),
             legend: Vec::new(),
             note: None,
-            wide: false,
             from,
         };
         plot.place_ticks();
@@ -130,8 +127,7 @@ impl Plot {
 
     fn place_ticks(&mut self) {
         let [left, right, low, high] = self.from;
-        let most = if self.wide { 10 } else { 6 };
-        self.x.ticks = ticks(left, right, most);
+        self.x.ticks = ticks(left, right, 6);
         self.y.ticks = ticks(low, high, 5);
         for tick in &mut self.x.ticks {
             tick.at =
@@ -144,14 +140,6 @@ impl Plot {
         let within = |low: f64, high: f64| low < 0.0 && high > 0.0;
         self.x.zero = within(left, right).then(|| round(self.across(0.0)));
         self.y.zero = within(low, high).then(|| round(self.down(0.0)));
-    }
-
-    /// The same chart over the whole width of the page.
-    pub(crate) fn wide(mut self) -> Self {
-        self.wide = true;
-        (self.width, self.right) = (760.0, 750.0);
-        self.place_ticks();
-        self
     }
 
     pub(crate) fn note(mut self, note: Name) -> Self {
@@ -305,6 +293,14 @@ pub(crate) fn lines(
         high += slack;
     }
     let mut plot = Plot::over(title, (x, y), [left, right, low, high]);
+    // Epochs and steps are whole.
+    let mut xs = series.iter().flat_map(|one| &one.points);
+    if xs.all(|(x, _)| x.fract() == 0.0) {
+        plot.x.ticks.retain(|tick| tick.value.fract() == 0.0);
+        for tick in &mut plot.x.ticks {
+            tick.label = formatted(tick.value, "0");
+        }
+    }
     for one in series {
         plot.line(one, true);
     }

@@ -14,6 +14,7 @@ use crate::Expression;
 use crate::analysis::Analysis;
 use crate::asking::{ActiveLearning, Audit};
 use crate::curriculum::{Bands, Rule, Stage};
+use crate::slices::EvaluationSlice;
 
 /// A whole experiment, every default filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,12 +61,14 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Every plugin with its kind, in the order of the file.
+    /// Every plugin with its kind, in the order of the file; those of slices of the evaluation last.
     #[must_use]
     pub fn steps(&self) -> Vec<(Kind, &PluginStep)> {
         let samples = &self.samples;
         let losses = &self.train.losses;
         let select = self.active_learning.iter();
+        let slices = self.evaluate.slices.iter();
+        let slices = slices.flat_map(EvaluationSlice::steps);
         let of = |kind| move |step| (kind, step);
         samples
             .propose
@@ -82,6 +85,7 @@ impl Experiment {
             .chain(samples.filter.iter().map(of(Kind::Filter)))
             .chain(losses.iter().map(|one| &one.step).map(of(Kind::Loss)))
             .chain(select.map(|one| &one.select).map(of(Kind::Selector)))
+            .chain(slices.map(of(Kind::Augmenter)))
             .collect()
     }
 
@@ -98,7 +102,7 @@ impl Experiment {
 pub struct Data {
     /// Where the documents are from.
     pub corpus: Source,
-    /// Other corpora by name, for samplers that look beyond.
+    /// Other corpora by name, for samplers that look beyond and for the slice `cross_domain`.
     pub other: BTreeMap<String, Source>,
     /// Name of the split that is trained on.
     pub train: String,
@@ -422,6 +426,9 @@ pub struct Evaluate {
     pub metrics: Vec<Metric>,
     /// The baseline's parameters.
     pub bm25: Bm25,
+    /// Parts of the test claims, and texts made of them, that are scored on their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<EvaluationSlice>,
 }
 
 /// Parameters of BM25.

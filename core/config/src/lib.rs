@@ -16,6 +16,7 @@ mod read;
 mod reader;
 mod schedule;
 mod schema;
+mod slices;
 mod source;
 mod steps;
 mod sweep;
@@ -36,5 +37,6 @@ pub use experiment::{
 pub use expression::Expression;
 pub use schedule::with_number;
 pub use schema::schema;
+pub use slices::{DISTRACTORS, EvaluationSlice};
 pub use source::Source;
 pub use sweep::{Sweep, Variant};

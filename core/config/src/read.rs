@@ -131,7 +131,7 @@ impl Reader<'_> {
             samples.as_ref(),
         );
         let audit = self.audit(&top);
-        let evaluate = self.evaluate(&top);
+        let evaluate = self.evaluate(&top, data.as_ref(), samples.as_ref());
         let templates = self.templates(&top);
         let analysis = self.analysis(&top);
         Some(Experiment {
@@ -380,8 +380,17 @@ impl Reader<'_> {
         refresh
     }
 
-    fn evaluate(&self, top: &Fields<'_>) -> Option<Evaluate> {
-        let fields = self.group(top, "evaluate", &["metrics", "bm25"])?;
+    fn evaluate(
+        &self,
+        top: &Fields<'_>,
+        data: Option<&DataSection>,
+        samples: Option<&Samples>,
+    ) -> Option<Evaluate> {
+        let fields = self.group(top, "evaluate", &["metrics", "bm25", "slices"])?;
+        let slices = match &fields {
+            Some(fields) => self.slices(fields, data, samples),
+            None => Some(Vec::new()),
+        };
         let seen = RefCell::new(BTreeSet::new());
         let defaults = ["ndcg@10", "recall@100", "mrr@10", "map"];
         let metrics: Option<Vec<Metric>> =
@@ -435,6 +444,7 @@ impl Reader<'_> {
         Some(Evaluate {
             metrics: metrics?,
             bm25: Bm25 { k1: k1?, b: b? },
+            slices: slices?,
         })
     }
 }

@@ -4,6 +4,7 @@ use orchestrator_plugin_host::{Kind, Limits, PluginInfo};
 use serde_json::{Map, Value, json};
 
 use crate::curriculum::IN_RULES;
+use crate::slices;
 
 /// The JSON Schema of an experiment file, with these plugins.
 #[must_use]
@@ -32,7 +33,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             "isolation": described(&isolation, "Where plugins run that were not shipped; each can say so itself."),
             "data": group(json!({
                 "corpus": corpus,
-                "other": described(&json!({ "type": "object", "additionalProperties": corpus }), "Other corpora by name, for samplers that look beyond."),
+                "other": described(&json!({ "type": "object", "additionalProperties": corpus }), "Other corpora by name: for samplers that look beyond, and for the slice cross_domain."),
                 "train": described(&json!({ "type": "string", "default": "train" }), "The split that is trained on."),
                 "validation": group(json!({ "from": text, "share": share })),
                 "test": described(&text, "The split that is scored, never chosen on."),
@@ -76,6 +77,7 @@ pub fn schema(plugins: &[&PluginInfo]) -> Value {
             "evaluate": group(json!({
                 "metrics": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^(ndcg|recall|mrr|map)(@[0-9]+)?$" } },
                 "bm25": group(json!({ "k1": { "type": "number", "minimum": 0 }, "b": { "type": "number", "minimum": 0, "maximum": 1 } })),
+                "slices": slices::schema(&step(plugins, Kind::Augmenter, &json!({}))),
             })),
             "analysis": described(&group(json!({
                 "picture": { "enum": ["umap", "tsne", "pca", "off"], "default": "umap", "description": "How embeddings are laid out in the plane." },

@@ -44,6 +44,18 @@ impl<'a> Reader<'a> {
         kind: Kind,
         own: &[&str],
     ) -> Option<(Fields<'n>, Option<PluginStep>)> {
+        self.step_in("", item, path, kind, own)
+    }
+
+    /// The same, its name after `scope`: what is used in two places of an experiment needs no second name.
+    pub(crate) fn step_in<'n>(
+        &self,
+        scope: &str,
+        item: &'n Node,
+        path: &str,
+        kind: Kind,
+        own: &[&str],
+    ) -> Option<(Fields<'n>, Option<PluginStep>)> {
         let (given, place, settings) = match &item.data {
             Data::Text(name) => (name.as_str(), &item.place, None),
             Data::Map(entries) if entries.len() == 1 => (
@@ -95,6 +107,7 @@ impl<'a> Reader<'a> {
         {
             name = self.text(node, "as")?;
         }
+        let name = format!("{scope}{name}");
         for key in own.iter().chain(&["isolation"]) {
             settings.shift_remove(*key);
         }
@@ -324,7 +337,7 @@ impl<'a> Reader<'a> {
 }
 
 /// `NAME: off` leaves a step out: for files that extend others, and for `--set`.
-fn is_off(item: &Node) -> bool {
+pub(crate) fn is_off(item: &Node) -> bool {
     match &item.data {
         Data::Map(entries) => match entries.as_slice() {
             [entry] => match &entry.value.data {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 pub use builtin::FIELDS as BUILTIN_FIELDS;
-pub use loader::{load, load_documents};
+pub use loader::{load, load_claims, load_documents};
 
 /// Where a corpus is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,11 +24,29 @@ pub(crate) struct File {
 /// # Errors
 /// All that is wrong with the files, each with its line.
 pub fn load(source: &Source, train: &str, test: Option<&str>) -> Result<Dataset, Diagnostics> {
+    let train = (train, Split::Train);
+    let test = test.map(|name| (name, Split::Test));
+    read(
+        source,
+        &std::iter::once(train).chain(test).collect::<Vec<_>>(),
+    )
+}
+
+/// Loads a corpus with the claims of one split, all for test: there is nothing to train on.
+///
+/// # Errors
+/// All that is wrong with the files, each with its line.
+pub fn load_claims(source: &Source, split: &str) -> Result<Dataset, Diagnostics> {
+    read(source, &[(split, Split::Test)])
+}
+
+/// Reads a corpus with claims: names of splits, and what they are for. There must be some of the first.
+fn read(source: &Source, parts: &[(&str, Split)]) -> Result<Dataset, Diagnostics> {
     let mut errors = Errors::default();
     let (corpora, claims) = match source {
         Source::Builtin { fields } => {
             let known: BTreeSet<&str> = ["train", "dev", "test"].into();
-            for split in std::iter::once(train).chain(test) {
+            for (split, _) in parts {
                 if !known.contains(split) {
                     errors.push(
                         Diagnostic::new(
@@ -40,22 +58,19 @@ pub fn load(source: &Source, train: &str, test: Option<&str>) -> Result<Dataset,
                 }
             }
             let of = |split: &str, part| {
-                builtin::claims(fields)
-                    .into_iter()
-                    .map(move |file| (file, part, Some(split.to_owned())))
-                    .collect()
+                let split = split.to_owned();
+                let files = builtin::claims(fields).into_iter();
+                files.map(move |file| (file, part, Some(split.clone())))
             };
-            let mut claims: Vec<_> = of(train, Split::Train);
-            claims.extend(test.map(|split| of(split, Split::Test)).unwrap_or_default());
-            (builtin::corpora(fields), claims)
+            let claims = parts.iter().flat_map(|(split, part)| of(split, *part));
+            (builtin::corpora(fields), claims.collect())
         }
         Source::Scifact { path } => {
             let corpora = errors.read(&path.join("corpus.jsonl"), path);
             let mut claims = Vec::new();
-            for (name, part) in [(Some(train), Split::Train), (test, Split::Test)] {
-                let Some(name) = name else { continue };
+            for (name, part) in parts {
                 let file = errors.read(&path.join(format!("claims_{name}.jsonl")), path);
-                claims.extend(file.map(|file| (file, part, None)));
+                claims.extend(file.map(|file| (file, *part, None)));
             }
             (corpora.into_iter().collect(), claims)
         }
@@ -80,14 +95,16 @@ pub fn load(source: &Source, train: &str, test: Option<&str>) -> Result<Dataset,
     if errors.found.is_empty() && documents.is_empty() {
         errors.push(empty("the corpus holds no documents", corpora.first()));
     }
-    let of_train = anchors
+    let needed = parts.first().map(|(_, part)| *part);
+    let there = anchors
         .iter()
-        .any(|anchor: &Anchor| anchor.split == Split::Train);
-    if errors.found.is_empty() && !of_train {
-        errors.push(empty(
-            "there are no claims to train on",
-            claims.first().map(|(file, ..)| file),
-        ));
+        .any(|anchor: &Anchor| Some(anchor.split) == needed);
+    if errors.found.is_empty() && !there {
+        let what = match needed {
+            Some(Split::Train) => "there are no claims to train on",
+            _ => "there are no claims to score",
+        };
+        errors.push(empty(what, claims.first().map(|(file, ..)| file)));
     }
     Diagnostics::fail_if_any(errors.found)?;
     Ok(Dataset {

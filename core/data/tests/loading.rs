@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use orchestrator_data::{Label, Source, Split, load};
+use orchestrator_data::{Label, Source, Split, load, load_claims};
 
 const DOCUMENT: &str = r#"{"doc_id": 1, "title": "T", "abstract": ["A.", "B."], "year": 2001}"#;
 const CLAIM: &str = r#"{"id": 7, "claim": "C", "evidence": {"1": [{"sentences": [1], "label": "REFUTE"}]}, "cited_doc_ids": [1]}"#;
@@ -116,6 +116,25 @@ fn what_is_wrong_is_said_with_its_line() {
             "{place} {message}:\n{shown}"
         );
     }
+}
+
+#[test]
+fn claims_that_are_only_scored_are_loaded_without_any_to_train_on() {
+    let (_folder, source) = folder(DOCUMENT, CLAIM);
+    let data = load_claims(&source, "train").unwrap();
+    assert_eq!((data.documents.len(), data.judgements.len()), (1, 1));
+    assert!(data.anchors.iter().all(|one| one.split == Split::Test));
+    let (_folder, empty) = folder(DOCUMENT, "");
+    let refused = load_claims(&empty, "train").unwrap_err().render(false);
+    assert!(
+        refused.contains("there are no claims to score"),
+        "{refused}"
+    );
+    let builtin = Source::Builtin {
+        fields: vec!["biomedicine".to_owned()],
+    };
+    let refused = load_claims(&builtin, "tset").unwrap_err().render(false);
+    assert!(refused.contains("no split `tset`"), "{refused}");
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Driver<'r> {
     pub(crate) people: Option<&'r dyn People>,
     pub(crate) reading: Reading,
     pub(crate) lent: Arc<Lent<'r>>,
+    /// Other corpora with claims, for slices of the evaluation: lent to nobody.
+    pub(crate) foreign: Vec<(String, Dataset)>,
     /// The loaded model that is trained, until it is needed; none where it is made from nothing.
     pub(crate) base: Option<Encoder>,
     /// Every document and anchor, once there is a tokeniser.

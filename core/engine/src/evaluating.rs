@@ -1,6 +1,7 @@
 //! Scores on validation and test: the baselines once, each epoch, and the best model at the end.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use orchestrator_config::{Encoder, Metric};
@@ -16,7 +17,8 @@ use crate::error::Error;
 use crate::monitor::Monitored;
 use crate::pool::Pool;
 use crate::progress::Event;
-use crate::retrieval::{DEPTH, Ranking, best, score_ranking};
+use crate::retrieval::{DEPTH, Ranking, Scored, best, score_ranking};
+use crate::slicing::Sliced;
 use crate::training::Model;
 
 /// What is written with an evaluation.
@@ -26,7 +28,42 @@ pub(crate) struct Beside {
     pub events: Vec<(&'static str, String)>,
     pub metrics: Vec<(String, f64)>,
     pub monitored: Monitored,
+    pub sliced: Sliced,
     pub influence: Vec<store::Influence>,
+}
+
+/// What a model made of anchors.
+#[derive(Default)]
+pub(crate) struct Evaluated {
+    /// By anchor.
+    pub scored: Vec<(usize, Scored)>,
+    /// Its first documents, by anchor.
+    pub retrieved: Vec<(usize, Ranking)>,
+}
+
+/// How many of the first documents are kept.
+const RETRIEVED: usize = 10;
+
+/// Scores rankings, each against its relevant documents, and keeps its first documents. `rank` gives those of some places; it is
+/// asked block after block, so that the rankings stay small.
+pub(crate) fn rank_in_blocks(
+    relevant: &[&[usize]],
+    metrics: &[Metric],
+    rank: impl Fn(Range<usize>) -> Result<Vec<Ranking>, Error>,
+) -> Result<Vec<(Scored, Ranking)>, Error> {
+    const BLOCK: usize = 1024;
+    let mut all = Vec::with_capacity(relevant.len());
+    for first in (0..relevant.len()).step_by(BLOCK) {
+        let places = first..(first + BLOCK).min(relevant.len());
+        let found = rank(places.clone())?;
+        for (documents, mut found) in relevant[places].iter().zip(found) {
+            let relevant: BTreeSet<usize> = documents.iter().copied().collect();
+            let ranking: Vec<usize> = found.iter().map(|(document, _)| *document).collect();
+            found.truncate(RETRIEVED);
+            all.push((score_ranking(&ranking, &relevant, metrics), found));
+        }
+    }
+    Ok(all)
 }
 
 impl Driver<'_> {
@@ -35,30 +72,28 @@ impl Driver<'_> {
         &self,
         splits: &[Split],
         rank: &dyn Fn(&[usize]) -> Vec<Ranking>,
-    ) -> Vec<(usize, crate::retrieval::Scored)> {
-        let metrics: &[Metric] = &self.experiment.evaluate.metrics;
+    ) -> Result<Evaluated, Error> {
         let qrels: Vec<(usize, Vec<usize>)> = splits
             .iter()
             .flat_map(|split| self.data.qrels(*split))
             .collect();
-        // In blocks, so that the rankings stay small.
-        let mut scored = Vec::with_capacity(qrels.len());
-        for block in qrels.chunks(1024) {
-            let anchors: Vec<usize> = block.iter().map(|(anchor, _)| *anchor).collect();
-            for ((anchor, documents), found) in block.iter().zip(rank(&anchors)) {
-                let relevant: BTreeSet<usize> = documents.iter().copied().collect();
-                let ranking: Vec<usize> = found.into_iter().map(|(document, _)| document).collect();
-                scored.push((*anchor, score_ranking(&ranking, &relevant, metrics)));
-            }
+        let anchors: Vec<usize> = qrels.iter().map(|(anchor, _)| *anchor).collect();
+        let relevant: Vec<&[usize]> = qrels.iter().map(|(_, one)| one.as_slice()).collect();
+        let metrics = &self.experiment.evaluate.metrics;
+        let found = rank_in_blocks(&relevant, metrics, |places| Ok(rank(&anchors[places])))?;
+        let mut evaluated = Evaluated::default();
+        for (anchor, (scored, retrieved)) in anchors.into_iter().zip(found) {
+            evaluated.scored.push((anchor, scored));
+            evaluated.retrieved.push((anchor, retrieved));
         }
-        scored
+        Ok(evaluated)
     }
 
     pub(crate) fn write_evaluation(
         &mut self,
         number: u32,
         name: &str,
-        models: &[(&str, Vec<(usize, crate::retrieval::Scored)>)],
+        models: &[(&str, Evaluated)],
         beside: &Beside,
     ) -> Result<(), Error> {
         let metrics: Vec<String> = self
@@ -80,7 +115,14 @@ impl Driver<'_> {
             for one in &beside.influence {
                 tick.add_influence(name, one)?;
             }
-            for (model, scored) in models {
+            beside.sliced.write(tick)?;
+            for (model, evaluated) in models {
+                let scored = &evaluated.scored;
+                for (anchor, ranking) in &evaluated.retrieved {
+                    for (place, found) in ranking.iter().enumerate() {
+                        tick.add_retrieved(model, *anchor, place + 1, *found)?;
+                    }
+                }
                 for (anchor, one) in scored {
                     for (metric, value) in metrics.iter().zip(&one.values) {
                         tick.add_evaluation(&store::Evaluation {
@@ -122,17 +164,21 @@ impl Driver<'_> {
                 .par_iter()
                 .map(|anchor| best(&self.lent.bm25.scores(text(anchor)), DEPTH))
                 .collect()
-        });
+        })?;
         let index = self.index(model)?;
-        let of_initial = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
-        let models = [("bm25", of_bm25), ("initial", of_initial)];
-        for (name, scored) in &models {
-            self.note_scores(name, scored);
+        let of_initial = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH))?;
+        for (name, evaluated) in [("bm25", &of_bm25), ("initial", &of_initial)] {
+            self.note_scores(name, &evaluated.scored);
         }
-        self.write_evaluation(number, "baselines", &models, &Beside::default())
+        let beside = Beside {
+            sliced: self.slice_baselines(number, model, &index, (&of_bm25, &of_initial))?,
+            ..Beside::default()
+        };
+        let models = [("bm25", of_bm25), ("initial", of_initial)];
+        self.write_evaluation(number, "baselines", &models, &beside)
     }
 
-    pub(crate) fn note_scores(&self, model: &str, scored: &[(usize, crate::retrieval::Scored)]) {
+    pub(crate) fn note_scores(&self, model: &str, scored: &[(usize, Scored)]) {
         let mut parts = Vec::new();
         for split in [Split::Validation, Split::Test] {
             for (place, metric) in self.experiment.evaluate.metrics.iter().enumerate().take(1) {
@@ -169,9 +215,11 @@ impl Driver<'_> {
         let (value, scored, monitored) = match number {
             Some(_) => {
                 let index = self.index(model)?;
-                let scored = self.evaluate(&[Split::Validation], &|anchors| {
+                let evaluated = self.evaluate(&[Split::Validation], &|anchors| {
                     index.nearest(anchors, DEPTH)
-                });
+                })?;
+                // What an epoch retrieves is not kept: its model is not.
+                let scored = evaluated.scored;
                 let value = mean_of(self.data, &scored, Split::Validation, 0);
                 self.note_scores(&name, &scored);
                 let monitored = self.monitor(&index, pool, standing.epochs)?;
@@ -236,8 +284,13 @@ impl Driver<'_> {
                     .collect(),
                 monitored,
                 influence,
+                ..Beside::default()
             };
-            self.write_evaluation(number, &name, &[(name.as_str(), scored)], &beside)?;
+            let evaluated = Evaluated {
+                scored,
+                retrieved: Vec::new(),
+            };
+            self.write_evaluation(number, &name, &[(name.as_str(), evaluated)], &beside)?;
         }
         Ok(stop)
     }
@@ -272,18 +325,19 @@ impl Driver<'_> {
         };
         let index = self.index(model)?;
         let splits = [Split::Validation, Split::Test];
-        let scored = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH));
-        self.note_scores(&format!("trained ({chosen})"), &scored);
+        let evaluated = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH))?;
+        self.note_scores(&format!("trained ({chosen})"), &evaluated.scored);
         let enough = standing.enough.iter();
         let beside = Beside {
             events: enough.map(|why| ("rounds_ended", why.clone())).collect(),
             monitored: self.monitor_end()?,
+            sliced: self.slice_trained(model, &index, &evaluated)?,
             ..Beside::default()
         };
         self.write_evaluation(
             number,
             &format!("trained = {chosen}"),
-            &[("trained", scored)],
+            &[("trained", evaluated)],
             &beside,
         )?;
         Ok(chosen)
@@ -353,7 +407,7 @@ pub(crate) fn better(value: Option<f64>, standing: &Standing) -> bool {
 /// The mean of a metric over the anchors of a split.
 pub(crate) fn mean_of(
     data: &Dataset,
-    scored: &[(usize, crate::retrieval::Scored)],
+    scored: &[(usize, Scored)],
     split: Split,
     metric: usize,
 ) -> Option<f64> {

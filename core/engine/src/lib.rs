@@ -28,6 +28,7 @@ mod rescoring;
 pub mod retrieval;
 mod run;
 mod seed;
+mod slicing;
 mod spoiling;
 pub mod sweeping;
 pub mod topics;

@@ -156,11 +156,9 @@ impl<'r> Estimate<'r> {
             held.total()
         });
         let data = &self.inputs.data;
-        let other_corpora = self
-            .inputs
-            .other
-            .iter()
-            .flat_map(|(_, documents)| documents);
+        let lent = self.inputs.other.iter().map(|(_, documents)| documents);
+        let scored = self.inputs.foreign.iter().map(|(_, one)| &one.documents);
+        let other_corpora = lent.chain(scored).flatten();
         let documents = data.documents.iter().chain(other_corpora);
         let length = |one: &orchestrator_data::Document| {
             one.title.len() + one.sentences.iter().map(String::len).sum::<usize>()

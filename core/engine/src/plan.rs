@@ -1,10 +1,12 @@
 //! The plan: an experiment with everything that could change its result nailed down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use orchestrator_config::{Chat, Encoder as Given, Experiment, Precision, Transformer, model_name};
+use orchestrator_config::{
+    Chat, Encoder as Given, EvaluationSlice, Experiment, Precision, Transformer, model_name,
+};
 use orchestrator_data::{Dataset, Document, Source};
 use orchestrator_diagnostics::{Diagnostic, Kind};
 use orchestrator_model::{CrossEncoder, Encoder, transformer};
@@ -132,8 +134,10 @@ impl Origin {
 pub struct Inputs {
     /// Corpus, claims and judgements.
     pub data: Dataset,
-    /// The other corpora.
+    /// The other corpora that plugins are lent.
     pub other: Vec<(String, Vec<Document>)>,
+    /// The other corpora that slices of the evaluation are of, with their claims: plugins are not lent those.
+    pub foreign: Vec<(String, Dataset)>,
     /// The model that is trained, if it is from a folder.
     pub encoder: Option<Encoder>,
     /// The further models.
@@ -152,7 +156,11 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
     let data = load(experiment)?;
     let mut pins = BTreeMap::new();
     let mut other = Vec::new();
+    let foreign = load_foreign(experiment, &data, &mut pins)?;
     for (name, source) in &experiment.data.other {
+        if foreign.iter().any(|(one, _)| one == name) {
+            continue;
+        }
         let (documents, fingerprint) = orchestrator_data::load_documents(source)?;
         pins.insert(format!("data.other.{name}"), fingerprint);
         other.push((name.clone(), documents));
@@ -205,12 +213,48 @@ pub fn compile(experiment: &Experiment, host: &Host) -> Result<(Plan, Inputs), E
     let inputs = Inputs {
         data,
         other,
+        foreign,
         encoder,
         models,
         cross_encoders,
         files,
     };
     Ok((plan, inputs))
+}
+
+/// Loads and pins the corpora that slices of the evaluation are of. None may hold a document of the corpus that is trained on.
+fn load_foreign(
+    experiment: &Experiment,
+    data: &Dataset,
+    pins: &mut BTreeMap<String, String>,
+) -> Result<Vec<(String, Dataset)>, Error> {
+    let mut foreign = Vec::new();
+    for slice in &experiment.evaluate.slices {
+        let EvaluationSlice::CrossDomain { corpora, claims } = slice else {
+            continue;
+        };
+        let own: BTreeSet<String> = data.documents.iter().map(Document::full_text).collect();
+        for (name, source) in &experiment.data.other {
+            if !corpora.contains(name) {
+                continue;
+            }
+            let other = orchestrator_data::load_claims(source, claims)?;
+            let texts = other.documents.iter().map(Document::full_text);
+            let shared = texts.filter(|text| own.contains(text)).count();
+            if shared > 0 {
+                let message = format!(
+                    "{shared} documents of `{name}` are documents of the corpus that is trained on: `cross_domain` is to score \
+                     what training has not seen"
+                );
+                let told = Diagnostic::new(Kind::Data, message)
+                    .help("give another corpus, or train on fewer fields of the built-in one");
+                return Err(Error::At(format!("/data/other/{name}"), Box::new(told)));
+            }
+            pins.insert(format!("data.other.{name}"), other.fingerprint.clone());
+            foreign.push((name.clone(), other));
+        }
+    }
+    Ok(foreign)
 }
 
 /// The further models: those that embed texts, and those that score pairs.

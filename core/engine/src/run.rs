@@ -237,6 +237,7 @@ impl Run {
                 self.inputs.files,
                 chat,
             )),
+            foreign: self.inputs.foreign,
             base: self.inputs.encoder,
             texts: Arc::default(),
             embedded: Mutex::default(),

@@ -194,7 +194,7 @@ impl Counting<'_> {
         let in_trained = sample
             .uses
             .iter()
-            .filter(|used| used.epoch < self.trained)
+            .filter(|used| used.epoch() < self.trained)
             .count() as u64;
         let loss = mean_loss(sample);
         self.used += u64::from(uses > 0);
@@ -236,7 +236,7 @@ impl Counting<'_> {
 
     fn training(&mut self, sample: &Walked) {
         for used in &sample.uses {
-            let epoch = self.epochs.entry(used.epoch).or_insert(Epoch {
+            let epoch = self.epochs.entry(used.epoch()).or_insert(Epoch {
                 first: u32::MAX,
                 ..Epoch::default()
             });
@@ -246,8 +246,8 @@ impl Counting<'_> {
                 Role::Positive => epoch.positives += 1,
                 Role::Negative => epoch.negatives += 1,
             }
-            if let Some(loss) = used.loss {
-                let losses = self.losses.entry(used.epoch).or_default();
+            if let Some(loss) = used.loss() {
+                let losses = self.losses.entry(used.epoch()).or_default();
                 losses.push(loss as f32);
             }
         }
@@ -293,7 +293,7 @@ impl Counting<'_> {
             return;
         };
         for used in &sample.uses {
-            let of = self.by_epoch.entry(used.epoch).or_default();
+            let of = self.by_epoch.entry(used.epoch()).or_default();
             of.add(difficulty, first.band);
             if let Some(stage) = self.stages.get(&used.tick) {
                 let of = self
@@ -340,7 +340,7 @@ impl Counting<'_> {
 
 /// The mean over the uses that have a loss of their own, and how many they are.
 fn mean_loss(sample: &Walked) -> Option<(f64, usize)> {
-    let losses = sample.uses.iter().filter_map(|used| used.loss);
+    let losses = sample.uses.iter().filter_map(|used| used.loss());
     let (n, sum) = losses.fold((0, 0.0), |(n, sum), loss| (n + 1, sum + loss));
     (n > 0).then(|| (sum / n as f64, n))
 }

@@ -12,6 +12,7 @@ mod monitoring;
 mod query;
 mod reporting;
 mod rows;
+mod slicing;
 mod tick;
 mod walking;
 
@@ -26,10 +27,7 @@ pub use asking::{Annotated, AnnotationRow, AnswerRow, ProjectionRow, QuestionVie
 pub use comparing::{Changed, OnlyThere, Pair, SampleTally, Side};
 pub use error::Error;
 pub use monitoring::{EpochBands, PastNegative, UnusedSource};
-pub use query::{
-    CurvePoint, DifficultyRow, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView,
-    SimilarityRow,
-};
+pub use query::{CurvePoint, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView};
 pub use reporting::{
     DifficultyHistogram, FilterRow, Forgetting, InfluenceRow, LossQuantiles, Named, Overview,
     Ranked, RankedSample, Shown, SimilarityHistogram, SuspectView,
@@ -38,6 +36,7 @@ pub use rows::{
     Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,
     Projection, Provenance, Question, Role, Run, Sample, SampleId, Score, Use, Verdict, sample_id,
 };
+pub use slicing::SliceRow;
 pub use tick::Tick;
 
 /// "orch", so that `file` and we know the format.

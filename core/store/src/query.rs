@@ -85,24 +85,6 @@ pub struct CurvePoint {
     pub value: f64,
 }
 
-/// Similarity of a sample.
-#[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // The columns of `score`.
-pub struct SimilarityRow {
-    pub model: String,
-    pub role: String,
-    pub similarity: f64,
-}
-
-/// Difficulty of a negative used in an epoch.
-#[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs)] // The columns of `use` and `score`.
-pub struct DifficultyRow {
-    pub epoch: usize,
-    pub difficulty: f64,
-    pub band: String,
-}
-
 /// A plugin instance.
 #[derive(Debug, Clone, Serialize)]
 #[allow(missing_docs)] // The columns of `plugin`.
@@ -303,76 +285,6 @@ impl Store {
         Ok(detail.and_then(|text| text.rsplit('-').next()?.parse().ok()))
     }
 
-    /// What each epoch was asked for and what it got.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn epochs(&self) -> Result<Vec<EpochRow>, Error> {
-        self.all(
-            "WITH of_epoch AS (
-               SELECT u.epoch, min(u.tick) AS tick, max(u.tick) AS last, sum(s.role = 'positive') AS positives,
-                      sum(s.role = 'negative') AS negatives
-               FROM use u JOIN sample s ON s.id = u.sample GROUP BY u.epoch)
-             SELECT e.epoch + 1, t.detail, e.positives, e.negatives,
-                    (SELECT value FROM metric WHERE tick = e.tick AND step = -1 AND name = 'ratio'),
-                    (SELECT sum(value) FROM metric WHERE tick BETWEEN e.tick AND e.last AND step = -1
-                       AND name = 'negatives_short_of_ratio'),
-                    (SELECT count(DISTINCT round) FROM annotation a WHERE a.tick < e.tick)
-             FROM of_epoch e JOIN tick t ON t.number = e.tick ORDER BY e.epoch",
-            [],
-            |row| {
-                let detail: String = row.get(1)?;
-                Ok(EpochRow {
-                    epoch: row.get::<_, i64>(0)? as usize,
-                    band: detail.rsplit(", ").next().unwrap_or_default().to_owned(),
-                    positives: row.get::<_, i64>(2)? as u64,
-                    negatives: row.get::<_, i64>(3)? as u64,
-                    ratio_asked: row.get(4)?,
-                    short: row.get::<_, f64>(5)? as u64,
-                    round: row.get::<_, i64>(6)? as u64,
-                })
-            },
-        )
-    }
-
-    /// From proposed to used, by source and role.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn funnel(&self) -> Result<Vec<FunnelRow>, Error> {
-        let trained = self.trained_epoch()?.map_or(i64::MAX, |epoch| epoch as i64);
-        self.all(
-            "WITH from_source AS (SELECT DISTINCT source, sample FROM provenance),
-                  gone AS (SELECT DISTINCT sample FROM verdict WHERE keep = 0),
-                  used AS (SELECT sample, count(*) AS uses, sum(epoch < ?1) AS trained, avg(loss) AS loss FROM use GROUP BY sample)
-             SELECT f.source, s.role, count(*), sum(g.sample IS NOT NULL),
-                    sum(g.sample IS NULL AND l.sample IS NOT NULL),
-                    sum(u.sample IS NOT NULL), coalesce(sum(u.uses), 0), coalesce(sum(u.trained), 0), avg(u.loss),
-                    sum(g.sample IS NULL AND l.sample IS NULL)
-             FROM from_source f
-             JOIN sample s ON s.id = f.sample
-             LEFT JOIN gone g ON g.sample = f.sample
-             LEFT JOIN v_live l ON l.sample = f.sample
-             LEFT JOIN used u ON u.sample = f.sample
-             GROUP BY f.source, s.role ORDER BY min(s.tick), f.source, s.role DESC",
-            [trained],
-            |row| {
-                Ok(FunnelRow {
-                    source: row.get(0)?,
-                    role: row.get(1)?,
-                    proposed: row.get::<_, i64>(2)? as u64,
-                    dropped: row.get::<_, i64>(3)? as u64,
-                    pool: row.get::<_, i64>(4)? as u64,
-                    used: row.get::<_, i64>(5)? as u64,
-                    uses: row.get::<_, i64>(6)? as u64,
-                    uses_in_trained: row.get::<_, i64>(7)? as u64,
-                    mean_loss: row.get(8)?,
-                    left: row.get::<_, i64>(9)? as u64,
-                })
-            },
-        )
-    }
-
     /// How many samples each filter dropped.
     ///
     /// # Errors
@@ -459,45 +371,6 @@ impl Store {
                     step: row.get(1)?,
                     tick: row.get(2)?,
                     value: row.get(3)?,
-                })
-            },
-        )
-    }
-
-    /// Similarity of every kept sample, by model and role.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn similarities(&self) -> Result<Vec<SimilarityRow>, Error> {
-        self.all(
-            "SELECT c.model, s.role, c.similarity FROM score c JOIN sample s ON s.id = c.sample
-             ORDER BY c.tick, s.role, c.sample",
-            [],
-            |row| {
-                Ok(SimilarityRow {
-                    model: row.get(0)?,
-                    role: row.get(1)?,
-                    similarity: row.get(2)?,
-                })
-            },
-        )
-    }
-
-    /// Difficulty, as first measured, of every negative at each use, by epoch.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn difficulties_by_epoch(&self) -> Result<Vec<DifficultyRow>, Error> {
-        self.all(
-            "SELECT u.epoch, c.difficulty, c.band FROM use u
-             JOIN score c ON c.sample = u.sample AND c.tick = (SELECT min(d.tick) FROM score d WHERE d.sample = u.sample)
-             WHERE c.difficulty IS NOT NULL ORDER BY u.epoch, u.step, u.sample",
-            [],
-            |row| {
-                Ok(DifficultyRow {
-                    epoch: row.get::<_, i64>(0)? as usize,
-                    difficulty: row.get(1)?,
-                    band: row.get(2)?,
                 })
             },
         )

@@ -1,11 +1,13 @@
-//! All samples one after another, each with all that is known of it. The tables lie in the order of samples already, so this
-//! is one pass over each of them side by side, without a sort, and holds one sample at a time.
+//! All samples one after another, each with all that is known of it. Most tables lie in the order of samples already, so this
+//! is one pass over each of them side by side, without a sort, and holds one sample at a time. Uses lie in the order of steps:
+//! they are read in that order too and held, 16 bytes each, since looking up each sample's takes several times as long.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, Rows, fallible_streaming_iterator::FallibleStreamingIterator as _};
 
 use crate::Store;
 use crate::error::Error;
+use crate::query::id;
 use crate::rows::Role;
 
 /// Names that come again and again, by their place: each is held once.
@@ -57,10 +59,24 @@ pub(crate) enum Band {
 }
 
 /// A row of `use`.
+#[derive(Clone, Copy)]
 pub(crate) struct Used {
+    /// Its place in the order of ids.
+    sample: u32,
     pub tick: u32,
-    pub epoch: usize,
-    pub loss: Option<f64>,
+    epoch: u32,
+    /// Not a number where there is none.
+    loss: f32,
+}
+
+impl Used {
+    pub fn epoch(&self) -> usize {
+        self.epoch as usize
+    }
+
+    pub fn loss(&self) -> Option<f64> {
+        (!self.loss.is_nan()).then_some(f64::from(self.loss))
+    }
 }
 
 /// A row of `influence`.
@@ -128,6 +144,29 @@ impl<'s> Cursor<'s> {
 }
 
 impl Store {
+    /// Every use, sample after sample in the order of ids, those of a sample in the order of steps.
+    fn uses(&self) -> Result<Vec<Used>, Error> {
+        let number =
+            |row: &Row<'_>| -> rusqlite::Result<u128> { Ok(id(row.get_ref(0)?.as_str()?)?.0) };
+        let ids = self.all("SELECT id FROM sample ORDER BY id", [], number)?;
+        let mut uses = self.all(
+            "SELECT sample, tick, epoch, loss FROM use ORDER BY step, sample",
+            [],
+            |row| {
+                let of = number(row)?;
+                let loss: Option<f64> = row.get(3)?;
+                Ok(Used {
+                    sample: ids.partition_point(|one| *one < of) as u32,
+                    tick: row.get(1)?,
+                    epoch: row.get(2)?,
+                    loss: loss.map_or(f32::NAN, |loss| loss as f32),
+                })
+            },
+        )?;
+        uses.sort_by_key(|used| used.sample);
+        Ok(uses)
+    }
+
     /// Visits every sample, in the order of ids.
     pub(crate) fn walk(
         &self,
@@ -142,16 +181,13 @@ impl Store {
         let mut scores = prepare(
             "SELECT sample, model, tick, similarity, difficulty, band FROM score ORDER BY sample",
         )?;
-        // Not in the order of the table: sorting it would take longer, and room for all of it.
-        let mut uses = prepare(
-            "SELECT sample, tick, epoch, loss FROM use INDEXED BY use_sample ORDER BY sample, step",
-        )?;
         let mut influences =
             prepare("SELECT sample, tick, value, on_its_side FROM influence ORDER BY sample")?;
         let mut sources = Cursor::new(sources.query([])?)?;
         let mut verdicts = Cursor::new(verdicts.query([])?)?;
         let mut scores = Cursor::new(scores.query([])?)?;
-        let mut uses = Cursor::new(uses.query([])?)?;
+        let uses = self.uses()?;
+        let mut uses = uses.chunk_by(|a, b| a.sample == b.sample).peekable();
         let mut influences = Cursor::new(influences.query([])?)?;
         let mut samples = samples.query([])?;
         let mut one = Walked {
@@ -164,6 +200,7 @@ impl Store {
             uses: Vec::new(),
             influences: Vec::new(),
         };
+        let mut place = 0u32;
         while let Some(row) = samples.next()? {
             one.begin(row)?;
             one.sources.clear();
@@ -196,14 +233,10 @@ impl Store {
                 Ok(())
             })?;
             one.uses.clear();
-            uses.of(&one.id, |row| {
-                one.uses.push(Used {
-                    tick: row.get(1)?,
-                    epoch: row.get::<_, i64>(2)? as usize,
-                    loss: row.get(3)?,
-                });
-                Ok(())
-            })?;
+            if let Some(of_sample) = uses.next_if(|uses| uses[0].sample == place) {
+                one.uses.extend_from_slice(of_sample);
+            }
+            place += 1;
             one.influences.clear();
             influences.of(&one.id, |row| {
                 one.influences.push(Measured {

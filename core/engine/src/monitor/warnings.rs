@@ -182,14 +182,11 @@ pub(crate) fn check(facts: &Facts, spoken: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// A band that an epoch fell short of because no negative of the pool is in it.
+/// A band that an epoch fell short of because no negative of the pool is in it. A pool without any negative is as it was asked for.
 pub(crate) fn empty_band(epoch: &EpochBands) -> Option<String> {
-    let has = |band: &str| {
-        let mut bands = epoch.in_pool.iter();
-        bands.any(|(one, n)| (one == band || band == "any") && *n > 0)
-    };
+    let has = |band: &str| epoch.in_pool.iter().any(|(one, n)| one == band && *n > 0);
     let mut short = epoch.short.iter();
-    let (band, _) = short.find(|(band, n)| *n > 0 && !has(band))?;
+    let (band, _) = short.find(|(band, n)| *n > 0 && band != "any" && !has(band))?;
     Some(band.clone())
 }
 

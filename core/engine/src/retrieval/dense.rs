@@ -250,7 +250,13 @@ impl<'a> DenseIndex<'a> {
         for &anchor in anchors {
             queries.extend_from_slice(self.anchor(anchor));
         }
-        top_k(&queries, &self.embedded.documents, self.encoder.dim(), k)
+        self.nearest_to(&queries, k)
+    }
+
+    /// The `k` nearest documents of each embedding of `[queries, dim]`, in order.
+    #[must_use]
+    pub fn nearest_to(&self, queries: &[f32], k: usize) -> Vec<Vec<(usize, f32)>> {
+        top_k(queries, &self.embedded.documents, self.encoder.dim(), k)
     }
 
     /// Unit-length embeddings `[texts, dim]`: those of documents and anchors are there, others are made once.
