@@ -74,15 +74,15 @@ pub struct KnownRow {
 
 #[derive(Serialize)]
 pub struct Slices {
-    pub metric: String,
     pub scale: Scale,
     pub rows: Vec<SliceRow>,
 }
 
-/// A slice with the models' means and what the trained one differs from the others by.
+/// A slice and a metric with the models' means and what the trained one differs from the others by.
 #[derive(Serialize)]
 pub struct SliceRow {
     pub slice: String,
+    pub metric: String,
     pub n: u64,
     pub few: bool,
     pub models: Vec<SliceModel>,
@@ -319,48 +319,51 @@ fn curve(results: &[Row], run: &Run) -> Figure<Plot> {
 }
 
 fn slices(store: &Store, run: &Run) -> Result<Figure<Slices>, Error> {
-    let wanted = quoted(&run.metric);
-    let metric = format!(
-        "coalesce((SELECT metric FROM slice_score WHERE metric = {wanted} LIMIT 1), (SELECT min(metric) FROM slice_score))"
-    );
+    // Of claims that were edited, the same claims as they were stand beside; of pairs, how often the right one is nearer.
+    let clean = format!("clean/{}", run.metric);
+    let metrics = format!("{}, {}, 'accuracy'", quoted(&run.metric), quoted(&clean));
     let sql = format!(
-        "SELECT slice, model, metric, 0 AS difference, count(*) AS n, avg(value) AS mean, avg(value * value) AS mean_square
-FROM slice_score WHERE metric = {metric} GROUP BY slice, model
+        "SELECT slice, metric, model, 0 AS difference, count(*) AS n, avg(value) AS mean, avg(value * value) AS mean_square
+FROM slice_score WHERE metric IN ({metrics}) GROUP BY slice, metric, model
 UNION ALL
-SELECT b.slice, b.model, b.metric, 1, count(*), avg(t.value - b.value), avg((t.value - b.value) * (t.value - b.value))
+SELECT b.slice, b.metric, b.model, 1, count(*), avg(t.value - b.value), avg((t.value - b.value) * (t.value - b.value))
 FROM slice_score t JOIN slice_score b ON b.slice = t.slice AND b.item = t.item AND b.metric = t.metric AND b.model <> 'trained'
-WHERE t.model = 'trained' AND t.metric = {metric} GROUP BY b.slice, b.model ORDER BY 1, 2, 4"
+WHERE t.model = 'trained' AND t.metric IN ({metrics}) GROUP BY b.slice, b.metric, b.model ORDER BY 1, 2 DESC, 3, 4"
     );
     let found = rows(store, &sql)?;
-    let mut names: Vec<&str> = found.iter().map(|row| text(row, "slice")).collect();
+    let mut names: Vec<(&str, &str)> = found
+        .iter()
+        .map(|row| (text(row, "slice"), text(row, "metric")))
+        .collect();
     names.dedup();
-    let part = |slice: &str, model: &str, difference: u64| {
+    let part = |of: (&str, &str), model: &str, difference: u64| {
         found.iter().find(|row| {
-            text(row, "slice") == slice
+            (text(row, "slice"), text(row, "metric")) == of
                 && text(row, "model") == model
                 && count(row, "difference") == difference
         })
     };
     let slices: Vec<SliceRow> = names
         .into_iter()
-        .map(|slice| {
+        .map(|of| {
             let models = [("bm25", "s7"), ("initial", "s1"), ("trained", "s0")];
             let n = ["trained", "initial", "bm25"]
                 .into_iter()
-                .find_map(|model| part(slice, model, 0));
+                .find_map(|model| part(of, model, 0));
             let n = n.map_or(0, |row| count(row, "n"));
             SliceRow {
-                slice: slice.to_owned(),
+                slice: of.0.to_owned(),
+                metric: of.1.to_owned(),
                 n,
                 few: n < 30,
                 models: models
                     .into_iter()
-                    .filter(|(model, _)| part(slice, model, 0).is_some())
+                    .filter(|(model, _)| part(of, model, 0).is_some())
                     .map(|(model, class)| SliceModel {
                         name: named(model),
                         class,
-                        mean: part(slice, model, 0).and_then(interval),
-                        difference: part(slice, model, 1).and_then(interval),
+                        mean: part(of, model, 0).and_then(interval),
+                        difference: part(of, model, 1).and_then(interval),
                     })
                     .collect(),
             }
@@ -379,15 +382,10 @@ WHERE t.model = 'trained' AND t.metric = {metric} GROUP BY b.slice, b.model ORDE
         .iter()
         .flat_map(|row| row.models.iter().filter_map(|one| one.mean.as_ref()));
     let scale = Scale::of(means, false);
-    let metric = found
-        .first()
-        .map(|row| text(row, "metric").to_owned())
-        .unwrap_or_default();
     Ok(Figure::new(
         "slices",
         sql,
         Slices {
-            metric,
             scale,
             rows: slices,
         },

@@ -128,7 +128,10 @@ fn shortfalls(store: &Store) -> Result<Vec<Shortfall>, Error> {
             *asked.entry(source.to_owned()).or_default() -= value;
         }
     }
-    let short = asked.into_iter().filter(|(_, missing)| *missing > 0.0);
+    // What slices of the evaluation asked for has a slash in its name.
+    let short = asked
+        .into_iter()
+        .filter(|(source, missing)| *missing > 0.0 && !source.contains('/'));
     Ok(short
         .map(|(source, missing)| Shortfall {
             source,

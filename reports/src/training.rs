@@ -382,8 +382,11 @@ pub struct OtherValue {
 const MOST_OTHER: usize = 36;
 
 /// Names that other figures show, or that belong to how the run went.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 23] = [
     "loss",
+    "slice/",
+    "nuance/",
+    "adversarial/",
     "pool/",
     "spoiled/",
     "influence/",
