@@ -112,11 +112,13 @@ fn first_source(store: &str, alias: &str) -> String {
     )
 }
 
-/// Whether a filter of both stores keeps the sample `s` in one of them alone.
-const JUDGED_DIFFERENTLY: &str = "EXISTS (
-  SELECT 1 FROM (SELECT filter, min(keep) AS keep FROM main.verdict WHERE sample = s.id GROUP BY filter) v
-  JOIN (SELECT filter, min(keep) AS keep FROM other.verdict WHERE sample = s.id GROUP BY filter) w ON w.filter = v.filter
-  WHERE w.keep <> v.keep)";
+/// Whether a filter of both stores keeps the sample `s` in one of them alone. Most are dropped by none: that is found first.
+const JUDGED_DIFFERENTLY: &str = "(EXISTS (SELECT 1 FROM main.verdict v WHERE v.sample = s.id AND v.keep = 0
+    AND EXISTS (SELECT 1 FROM other.verdict w WHERE w.sample = s.id AND w.filter = v.filter)
+    AND NOT EXISTS (SELECT 1 FROM other.verdict w WHERE w.sample = s.id AND w.filter = v.filter AND w.keep = 0))
+  OR EXISTS (SELECT 1 FROM other.verdict v WHERE v.sample = s.id AND v.keep = 0
+    AND EXISTS (SELECT 1 FROM main.verdict w WHERE w.sample = s.id AND w.filter = v.filter)
+    AND NOT EXISTS (SELECT 1 FROM main.verdict w WHERE w.sample = s.id AND w.filter = v.filter AND w.keep = 0)))";
 
 fn dropped_by(store: &str) -> String {
     format!(
@@ -146,22 +148,30 @@ impl Pair {
         let connection = &store.connection;
         connection.busy_timeout(PATIENCE)?;
         connection.execute("ATTACH ?1 AS other", [&other.to_string_lossy()])?;
+        // As much as the first has.
+        connection.execute_batch("PRAGMA other.cache_size = -65536")?;
         connection.pragma_update(None, "query_only", true)?;
         connection.execute_batch("BEGIN")?;
         Ok(Self { store })
     }
 
-    /// Counts a store's samples against the other's.
+    /// Counts a store's samples against the other's. In what those of both differ is told of the other's alone.
     ///
     /// # Errors
     /// If a store cannot be read.
     pub fn tallies(&self, side: Side) -> Result<Vec<SampleTally>, Error> {
         let (this, other) = side.names();
+        let differ = match side {
+            Side::This => "0, 0, 0".to_owned(),
+            Side::Other => format!(
+                "o.id IS NOT NULL AND s.label <> o.label, o.id IS NOT NULL AND s.weight <> o.weight,
+                 CASE WHEN o.id IS NULL THEN 0 ELSE {JUDGED_DIFFERENTLY} END"
+            ),
+        };
         self.store.all(
             &format!(
                 "SELECT {source}, s.role, o.id IS NOT NULL, {kept}, CASE WHEN o.id IS NULL THEN 0 ELSE {kept_there} END,
-                        o.id IS NOT NULL AND s.label <> o.label, o.id IS NOT NULL AND s.weight <> o.weight,
-                        CASE WHEN o.id IS NULL THEN 0 ELSE {JUDGED_DIFFERENTLY} END, count(*)
+                        {differ}, count(*)
                  FROM {this}.sample s LEFT JOIN {other}.sample o ON o.id = s.id
                  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8",
                 source = first_source(this, "s"),

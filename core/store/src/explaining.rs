@@ -539,7 +539,7 @@ impl Store {
         Ok(questions)
     }
 
-    /// Samples of which `condition` holds (of `s`, with `?1` and, where `?4` is used, `?4`), `depth` of them.
+    /// Samples of which `condition` holds (of `s`, with `?1`), in an `order`, `depth` of them.
     fn briefs(
         &self,
         condition: &str,
@@ -548,7 +548,11 @@ impl Store {
         depth: Depth,
     ) -> Result<Part<SampleBrief>, Error> {
         let rows = self.all(
-            &format!("{} WHERE {condition} ORDER BY {order} LIMIT ?3", briefs()),
+            // Which ones come first is found before what is told of them.
+            &format!(
+                "{} WHERE s.id IN (SELECT s.id FROM sample s WHERE {condition} ORDER BY {order} LIMIT ?3) ORDER BY {order}",
+                briefs()
+            ),
             (value, depth.characters(), depth.rows()),
             brief,
         )?;

@@ -89,7 +89,8 @@ impl Store {
         let samples = |role: &str| {
             self.briefs(
                 &format!("s.document = ?1 AND s.role = '{role}'"),
-                "s.anchor, s.id",
+                // Not by the index of anchors: there are few of a document, and all samples of the run.
+                "+s.anchor, s.id",
                 &of,
                 depth,
             )
