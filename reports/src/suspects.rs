@@ -39,8 +39,12 @@ pub(crate) fn suspects(
     let which = format!("FROM suspect u JOIN sample s ON s.id = u.sample AND s.role = '{role}'");
     let all = one(store, &format!("SELECT count(*) AS n {which}"))?.unwrap_or_default() as u64;
     let sql = format!(
-        "{} WHERE u.probability >= 0.01 OR u.place <= 10 ORDER BY u.place LIMIT {SHOWN}",
-        samples_sql(&which, "u.place, u.probability, u.evidence, ")
+        "{} WHERE u.probability >= 0.01 OR u.place <= 10 OR u.sample IN (SELECT sample FROM audited WHERE NOT agrees)
+         ORDER BY u.sample IN (SELECT sample FROM audited WHERE NOT agrees) DESC, u.place LIMIT {SHOWN}",
+        samples_sql(
+            &which,
+            "u.place, u.probability, u.evidence, (SELECT verdict FROM audited d WHERE d.sample = u.sample) AS person, "
+        )
     );
     if all == 0 {
         return Ok(Figure::empty(id, sql, Said::of(why)));
@@ -48,8 +52,15 @@ pub(crate) fn suspects(
     let found: Vec<Suspect> = rows(store, &sql)?
         .into_iter()
         .map(|mut row| {
-            let evidence = serde_json::from_str(text(&row, "evidence")).unwrap_or_default();
+            let mut evidence: Value =
+                serde_json::from_str(text(&row, "evidence")).unwrap_or_default();
             row.remove("evidence");
+            // What people say of an audit comes after the looking back.
+            if let (Some(person), Some(said)) = (row.remove("person"), evidence.as_object_mut())
+                && !person.is_null()
+            {
+                said.insert("person".to_owned(), person);
+            }
             Suspect { row, evidence }
         })
         .collect();

@@ -16,12 +16,9 @@ type Query<'q> = (
 /// Makes each query once and writes how many seconds it took and how many rows came.
 pub(crate) fn read(folder: &Path) -> Result<(), Box<dyn Error>> {
     let store = Store::open_to_read(&folder.join("store.db"))?;
-    let queries: [Query<'_>; 8] = [
+    let queries: [Query<'_>; 7] = [
         ("overview", &|store| {
             Ok(store.overview(Shown::default())?.funnel.len())
-        }),
-        ("top_suspects", &|store| {
-            Ok(store.top_suspects(100, 400)?.len())
         }),
         ("evaluations", &|store| Ok(store.evaluations()?.len())),
         ("overlapping_with_training", &|store| {

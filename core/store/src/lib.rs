@@ -30,7 +30,7 @@ pub use monitoring::{EpochBands, PastNegative, UnusedSource};
 pub use query::{CurvePoint, EpochRow, EvaluationRow, FunnelRow, PluginRow, SampleView};
 pub use reporting::{
     DifficultyHistogram, FilterRow, Forgetting, InfluenceRow, LossQuantiles, Named, Overview,
-    Ranked, RankedSample, Shown, SimilarityHistogram, SuspectView,
+    Ranked, RankedSample, Shown, SimilarityHistogram,
 };
 pub use rows::{
     Anchor, Annotation, Answer, Audited, Checkpoint, Document, Evaluation, Judgement, Plugin,

@@ -202,30 +202,6 @@ pub struct Named {
     pub samples: Vec<String>,
 }
 
-/// A suspect with what is needed to judge it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)] // The columns of `suspect` and `v_sample`.
-pub struct SuspectView {
-    pub sample: String,
-    pub place: u64,
-    pub probability: f64,
-    /// JSON.
-    pub evidence: String,
-    pub role: String,
-    pub sources: String,
-    pub anchor: String,
-    pub anchor_text: String,
-    /// Up to so many characters as asked for.
-    pub text: String,
-    /// Characters of the whole text.
-    pub length: u64,
-    pub document: Option<String>,
-    pub similarity: Option<f64>,
-    pub difficulty: Option<f64>,
-    pub uses: u64,
-    pub mean_loss: Option<f64>,
-}
-
 /// The least value that a share of them does not exceed: the nearest rank.
 fn quantile(sorted: &[f32], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil().max(1.0) as usize;
@@ -445,39 +421,6 @@ impl Store {
             rows.extend(asked);
         }
         Ok(rows)
-    }
-
-    /// The most suspicious samples of each role, as many as `most` of each, the first first; texts are cut at `characters`.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn top_suspects(&self, most: usize, characters: usize) -> Result<Vec<SuspectView>, Error> {
-        self.all(
-            "SELECT c.sample, c.place, c.probability, c.evidence, v.role, v.sources, v.anchor, v.anchor_text,
-                    substr(v.text, 1, ?2), length(v.text), v.document, v.similarity, v.difficulty, v.uses, v.mean_loss
-             FROM (SELECT * FROM suspect WHERE place <= ?1) c CROSS JOIN v_sample v ON v.id = c.sample
-             ORDER BY v.role, c.place",
-            [most as i64, characters as i64],
-            |row| {
-                Ok(SuspectView {
-                    sample: row.get(0)?,
-                    place: row.get::<_, i64>(1)? as u64,
-                    probability: row.get(2)?,
-                    evidence: row.get(3)?,
-                    role: row.get(4)?,
-                    sources: row.get(5)?,
-                    anchor: row.get(6)?,
-                    anchor_text: row.get(7)?,
-                    text: row.get(8)?,
-                    length: row.get::<_, i64>(9)? as u64,
-                    document: row.get(10)?,
-                    similarity: row.get(11)?,
-                    difficulty: row.get(12)?,
-                    uses: row.get::<_, i64>(13)? as u64,
-                    mean_loss: row.get(14)?,
-                })
-            },
-        )
     }
 }
 

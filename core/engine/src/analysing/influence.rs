@@ -33,7 +33,7 @@ const NEAREST: usize = 20;
 const TEMPERATURE: f32 = 0.05;
 
 /// The largest move of a weight, as a share of their root mean square.
-const MOVE: f64 = 0.05;
+const MOVE: f64 = 0.01;
 
 /// Texts encoded at once with their gradient.
 const PIECE: usize = 256;

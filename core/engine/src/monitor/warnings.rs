@@ -335,7 +335,7 @@ mod tests {
             (&[("medium", 2)], &pool, Some("medium")),
             (&[("easy", 1), ("hard", 2)], &pool, Some("hard")),
             (&[("any", 2)], &pool, None),
-            (&[("any", 2)], &[], Some("any")),
+            (&[("any", 2)], &[], None),
         ] {
             let epoch = EpochBands {
                 short: counts(short),
