@@ -163,7 +163,7 @@ pub fn render(
         opening => Value::from(Serde(&opening)),
         tables => Value::from(Serde(&tables(compared.rows))),
         pairs => Value::from(Serde(&pairs(compared.queries))),
-        pulls => Value::from(Serde(&pulls(compared.sources))),
+        pulls => Value::from(Serde(&tables(compared.sources))),
         ..Value::from(Serde(&whole))
     };
     templates.render("compare.html.j2", context)
@@ -212,61 +212,94 @@ fn word_of(slice: &str) -> &'static str {
     }
 }
 
-fn tables(rows: Vec<Row>) -> Vec<Table<Row>> {
-    let mut tables: Vec<Table<Row>> = Vec::new();
-    for mut row in rows {
-        if let (Some(mean), Some(low), Some(high)) = (row.difference, row.low, row.high) {
-            let n = row.queries;
-            row.interval = Some(Interval { mean, low, high, n });
-        }
-        match tables.last_mut() {
-            Some(table) if table.slice == row.slice && table.metric == row.metric => {
-                table.queries = table.queries.max(row.queries);
-                table.rows.push(row);
-            }
-            _ => tables.push(Table {
-                slice: row.slice.clone(),
-                word: word_of(&row.slice),
-                metric: row.metric.clone(),
-                queries: row.queries,
-                scale: Scale::of([].iter(), true),
-                rows: vec![row],
-            }),
-        }
-    }
-    for table in &mut tables {
-        let intervals = table.rows.iter().filter_map(|row| row.interval.as_ref());
-        table.scale = Scale::of(intervals, true);
-    }
-    tables
+/// What a table is made of.
+trait Line {
+    fn slice(&self) -> &str;
+    fn metric(&self) -> &str;
+    fn queries(&self) -> u64;
+    /// What its interval is drawn of.
+    fn measured(&self) -> Option<Interval>;
+    fn interval(&mut self) -> &mut Option<Interval>;
 }
 
-fn pulls(rows: Vec<Pull>) -> Vec<Table<Pull>> {
-    let mut tables: Vec<Table<Pull>> = Vec::new();
+impl Line for Row {
+    fn slice(&self) -> &str {
+        &self.slice
+    }
+
+    fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    fn queries(&self) -> u64 {
+        self.queries
+    }
+
+    fn measured(&self) -> Option<Interval> {
+        Some(Interval {
+            mean: self.difference?,
+            low: self.low?,
+            high: self.high?,
+            n: self.queries,
+        })
+    }
+
+    fn interval(&mut self) -> &mut Option<Interval> {
+        &mut self.interval
+    }
+}
+
+impl Line for Pull {
+    fn slice(&self) -> &str {
+        &self.slice
+    }
+
+    fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    fn queries(&self) -> u64 {
+        self.queries
+    }
+
+    fn measured(&self) -> Option<Interval> {
+        Some(Interval {
+            mean: self.difference,
+            low: self.low,
+            high: self.high,
+            n: self.queries,
+        })
+    }
+
+    fn interval(&mut self) -> &mut Option<Interval> {
+        &mut self.interval
+    }
+}
+
+/// A table a slice and metric, of rows that follow one another, over one scale.
+fn tables<R: Line>(rows: Vec<R>) -> Vec<Table<R>> {
+    let mut tables: Vec<Table<R>> = Vec::new();
     for mut row in rows {
-        row.interval = Some(Interval {
-            mean: row.difference,
-            low: row.low,
-            high: row.high,
-            n: row.queries,
-        });
+        let measured = row.measured();
+        *row.interval() = measured;
         match tables.last_mut() {
-            Some(table) if table.slice == row.slice && table.metric == row.metric => {
+            Some(table) if table.slice == row.slice() && table.metric == row.metric() => {
+                table.queries = table.queries.max(row.queries());
                 table.rows.push(row);
             }
             _ => tables.push(Table {
-                slice: row.slice.clone(),
-                word: word_of(&row.slice),
-                metric: row.metric.clone(),
-                queries: row.queries,
+                slice: row.slice().to_owned(),
+                word: word_of(row.slice()),
+                metric: row.metric().to_owned(),
+                queries: row.queries(),
                 scale: Scale::of([].iter(), true),
                 rows: vec![row],
             }),
         }
     }
     for table in &mut tables {
-        let intervals = table.rows.iter().filter_map(|row| row.interval.as_ref());
-        table.scale = Scale::of(intervals, true);
+        let intervals: Vec<Interval> = table.rows.iter().filter_map(Line::measured).collect();
+        table.scale = Scale::of(intervals.iter(), true);
     }
     tables
 }

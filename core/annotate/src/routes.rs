@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -96,25 +96,8 @@ fn file(kind: &'static str, text: &'static str) -> Response {
 
 /// The page; or, with the token, the cookie and the way to the page without it.
 async fn enter(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let Some(token) = uri.query().and_then(|query| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("token="))
-    }) else {
-        return file("text/html", include_str!("../assets/page.html"));
-    };
-    match shared.guard.exchange(token) {
-        Some(cookie) => (
-            StatusCode::SEE_OTHER,
-            [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)],
-        )
-            .into_response(),
-        None => (
-            StatusCode::FORBIDDEN,
-            "This address is not of the program that runs now: open the one it printed.\n",
-        )
-            .into_response(),
-    }
+    let page = || file("text/html", include_str!("../assets/page.html"));
+    shared.guard.enter(&uri).unwrap_or_else(page)
 }
 
 impl IntoResponse for Failure {

@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, HeaderName, HeaderValue, LOCATION,
+    ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
 use crate::error::Error;
@@ -171,6 +172,25 @@ impl Guard {
                 "{}={}; HttpOnly; SameSite=Strict; Path=/",
                 self.cookie, self.access.session
             )
+        })
+    }
+
+    /// The answer to an address with a token: the cookie and the way to the page without it, or a refusal. `None` without a token.
+    #[must_use]
+    pub fn enter(&self, uri: &Uri) -> Option<Response> {
+        let mut pairs = uri.query()?.split('&');
+        let token = pairs.find_map(|pair| pair.strip_prefix("token="))?;
+        Some(match self.exchange(token) {
+            Some(cookie) => (
+                StatusCode::SEE_OTHER,
+                [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)],
+            )
+                .into_response(),
+            None => (
+                StatusCode::FORBIDDEN,
+                "This address is not of the program that runs now: open the one it printed.\n",
+            )
+                .into_response(),
         })
     }
 

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE,
-};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -166,26 +164,8 @@ async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next
 async fn enter(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
     const ON: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>orchestrator</title>\
 <meta http-equiv=\"refresh\" content=\"0; url=/report\"><p><a href=\"/report\">The report</a></p></html>\n";
-    let token = uri.query().and_then(|query| {
-        query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("token="))
-    });
-    let Some(token) = token else {
-        return html(ON.to_owned());
-    };
-    match shared.guard.exchange(token) {
-        Some(cookie) => (
-            StatusCode::SEE_OTHER,
-            [(LOCATION, "/".to_owned()), (SET_COOKIE, cookie)],
-        )
-            .into_response(),
-        None => (
-            StatusCode::FORBIDDEN,
-            "This address is not of the program that runs now: open the one it printed.\n",
-        )
-            .into_response(),
-    }
+    let entered = shared.guard.enter(&uri);
+    entered.unwrap_or_else(|| html(ON.to_owned()))
 }
 
 fn html(text: String) -> Response {
