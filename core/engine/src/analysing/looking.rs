@@ -139,7 +139,7 @@ impl Driver<'_> {
         known
     }
 
-    /// The samples that are looked at, in the pool's order. Not those that were made out of another sample, nor negatives out of a
+    /// The samples that are looked at, in the pool's order; of positives, one of each document, by the whole document. Not those that were made out of another sample, nor negatives out of a
     /// document that is known to be relevant: they are what they were made to be.
     pub(super) fn looked(&self, views: &Views<'_>, pool: &Pool) -> Result<Vec<Looked>, Error> {
         let mut of_anchor: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -169,8 +169,27 @@ impl Driver<'_> {
                 let by_trained = views.trained.embed(&tokens)?;
                 let dim = views.trained.encoder().dim();
                 let text = &self.data.anchors[*anchor].text;
+                let of_bm25 = self.lent.bm25.scores(text);
+                let mut seen = BTreeSet::new();
                 for (row, place) in places.iter().enumerate() {
                     let view = &pool.samples[*place].view;
+                    // A document is what is judged relevant, whichever of its sentences a positive shows: once is enough.
+                    if let (Role::Positive, Some(document)) = (view.role, view.document) {
+                        if seen.insert(document) {
+                            let scores = [
+                                views.initial.similarity(*anchor, document),
+                                of_bm25[document],
+                                views.trained.similarity(*anchor, document),
+                            ];
+                            let [a, b, c] = &fields;
+                            looked.push(Looked {
+                                place: *place,
+                                anchor: *anchor,
+                                seen: Seen::of([a, b, c], scores, view.document),
+                            });
+                        }
+                        continue;
+                    }
                     let at = row * dim..(row + 1) * dim;
                     let scores = [
                         dot(views.initial.anchor(*anchor), &by_initial[at.clone()]),
