@@ -188,8 +188,6 @@ impl Driver<'_> {
             clip: None,
         };
         let dim = model.encoder.dim();
-        let of =
-            |all: &[f32], text: usize| -> Vec<f32> { all[text * dim..(text + 1) * dim].to_vec() };
         let mut of_anchor: BTreeMap<usize, Vec<Turn>> = BTreeMap::new();
         for (place, sample) in pool.samples.iter().enumerate() {
             let turns = of_anchor.entry(sample.view.anchor).or_default();
@@ -216,7 +214,8 @@ impl Driver<'_> {
             let embeddings: Vec<f32> = asked
                 .texts
                 .iter()
-                .flat_map(|text| of(here, *text))
+                .flat_map(|text| row(here, *text, dim))
+                .copied()
                 .collect();
             let seed_of = |name: &str| {
                 let numbers = [epoch as u64, number as u64];
@@ -240,12 +239,12 @@ impl Driver<'_> {
             {
                 let slope = row(&sum.gradient, *text, dim);
                 let (anchor, text_at) = (*anchor, *text);
-                let speed_of_text = of(speed, asked.texts[text_at]);
-                let speed_of_anchor = of(speed, asked.texts[anchor]);
+                let speed_of_text = row(speed, asked.texts[text_at], dim);
+                let speed_of_anchor = row(speed, asked.texts[anchor], dim);
                 // Through the text; and through its anchor, by as much of the slope as is the pair's.
-                let through_text = f64::from(dot(slope, &speed_of_text));
+                let through_text = f64::from(dot(slope, speed_of_text));
                 let own = f64::from(dot(slope, row(&embeddings, anchor, dim)));
-                let turned = f64::from(dot(&speed_of_anchor, row(&embeddings, text_at, dim)));
+                let turned = f64::from(dot(speed_of_anchor, row(&embeddings, text_at, dim)));
                 found.push(Influence {
                     sample: pool.samples[*sample].view.id,
                     value: (through_text + own * turned) / f64::from(rows_of[text_at]),

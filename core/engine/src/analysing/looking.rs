@@ -23,6 +23,9 @@ const CLAIMS: usize = 500;
 /// Nearest documents of each, by each model, that are learned from beside the relevant ones.
 const NEAREST: usize = 30;
 
+/// Anchors at a time: every document's score is held for each.
+const BLOCK: usize = 64;
+
 /// What is known of a pair: how near it is by each model, against the nearest document, and at which rank.
 pub(super) const FEATURES: usize = 6;
 
@@ -52,9 +55,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn of(fields: [&Field; 3], scores: [f32; 3], document: Option<usize>) -> Self {
+    fn of(fields: &[Field; 3], scores: [f32; 3], document: Option<usize>) -> Self {
         let mut features = [0.0; FEATURES];
-        for (member, field) in fields.into_iter().enumerate() {
+        for (member, field) in fields.iter().enumerate() {
             let [near, rank] = field.place(scores[member], document);
             features[2 * member] = near;
             features[2 * member + 1] = rank;
@@ -71,24 +74,44 @@ pub(super) struct Views<'v> {
     pub trained: DenseIndex<'v>,
 }
 
+/// What the three models make of the corpus for an anchor.
+struct Sight {
+    fields: [Field; 3],
+    /// BM25's score of every document.
+    of_bm25: Vec<f32>,
+}
+
 impl Views<'_> {
     /// By anchor, in their order.
-    fn fields(&self, anchors: &[usize]) -> Vec<[Field; 3]> {
+    fn sights(&self, anchors: &[usize]) -> Vec<Sight> {
         let initial = self.initial.nearest(anchors, DEPTH);
         let trained = self.trained.nearest(anchors, DEPTH);
-        let bm25: Vec<Ranking> = anchors
+        let bm25: Vec<(Ranking, Vec<f32>)> = anchors
             .par_iter()
             .map(|anchor| {
-                let text = &self.data.anchors[*anchor].text;
-                best(&self.bm25.scores(text), DEPTH)
+                let scores = self.bm25.scores(&self.data.anchors[*anchor].text);
+                (best(&scores, DEPTH), scores)
             })
             .collect();
         initial
             .into_iter()
             .zip(bm25)
             .zip(trained)
-            .map(|((initial, bm25), trained)| [initial, bm25, trained].map(Field))
+            .map(|((initial, (bm25, of_bm25)), trained)| Sight {
+                fields: [initial, bm25, trained].map(Field),
+                of_bm25,
+            })
             .collect()
+    }
+
+    /// A document, for the anchor of a sight.
+    fn of_document(&self, sight: &Sight, anchor: usize, document: usize) -> Seen {
+        let scores = [
+            self.initial.similarity(anchor, document),
+            sight.of_bm25[document],
+            self.trained.similarity(anchor, document),
+        ];
+        Seen::of(&sight.fields, scores, Some(document))
     }
 }
 
@@ -116,31 +139,27 @@ impl Driver<'_> {
         let mut anchors = shuffled(anchors, self.experiment.seed, "suspects known", &[]);
         anchors.truncate(CLAIMS);
         anchors.sort_unstable();
+        let sights = anchors
+            .chunks(BLOCK)
+            .flat_map(|block| block.iter().zip(views.sights(block)));
         let mut known = Vec::new();
-        for (claim, (anchor, fields)) in anchors.iter().zip(views.fields(&anchors)).enumerate() {
-            let near = fields.iter().flat_map(|field| field.0.iter().take(NEAREST));
+        for (claim, (anchor, sight)) in sights.enumerate() {
+            let near = sight.fields.iter();
+            let near = near.flat_map(|field| field.0.iter().take(NEAREST));
             let mut documents: BTreeSet<usize> = near.map(|(document, _)| *document).collect();
             documents.extend(&qrels[anchor]);
-            let of_bm25 = self.lent.bm25.scores(&self.data.anchors[*anchor].text);
-            for document in documents {
-                let scores = [
-                    views.initial.similarity(*anchor, document),
-                    of_bm25[document],
-                    views.trained.similarity(*anchor, document),
-                ];
-                let [a, b, c] = &fields;
-                known.push(Known {
-                    claim,
-                    seen: Seen::of([a, b, c], scores, Some(document)),
-                    relevant: qrels[anchor].contains(&document),
-                });
-            }
+            known.extend(documents.into_iter().map(|document| Known {
+                claim,
+                seen: views.of_document(&sight, *anchor, document),
+                relevant: qrels[anchor].contains(&document),
+            }));
         }
         known
     }
 
-    /// The samples that are looked at, in the pool's order; of positives, one of each document, by the whole document. Not those that were made out of another sample, nor negatives out of a
-    /// document that is known to be relevant: they are what they were made to be.
+    /// The samples that are looked at, in the pool's order; of positives, one of each document, by the whole document. Not those that
+    /// were made out of another sample, nor negatives out of a document that is known to be relevant: they are what they were made
+    /// to be.
     pub(super) fn looked(&self, views: &Views<'_>, pool: &Pool) -> Result<Vec<Looked>, Error> {
         let mut of_anchor: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (place, sample) in pool.samples.iter().enumerate() {
@@ -157,11 +176,25 @@ impl Driver<'_> {
         anchors.truncate(ANCHORS);
         anchors.sort_unstable();
         let mut looked = Vec::new();
-        for block in anchors.chunks(256) {
+        for block in anchors.chunks(BLOCK) {
             self.stop_if_asked()?;
-            for (anchor, fields) in block.iter().zip(views.fields(block)) {
-                let places = &of_anchor[anchor];
-                let tokens = places
+            for (anchor, sight) in block.iter().zip(views.sights(block)) {
+                let mut documents = BTreeSet::new();
+                // A document is what is judged relevant, whichever of its sentences a positive shows: once is enough.
+                let (positives, negatives): (Vec<usize>, Vec<usize>) = of_anchor[anchor]
+                    .iter()
+                    .partition(|place| pool.samples[**place].view.role == Role::Positive);
+                for place in positives {
+                    let document = pool.samples[place].view.document;
+                    if let Some(document) = document.filter(|one| documents.insert(*one)) {
+                        looked.push(Looked {
+                            place,
+                            anchor: *anchor,
+                            seen: views.of_document(&sight, *anchor, document),
+                        });
+                    }
+                }
+                let tokens = negatives
                     .iter()
                     .map(|place| &pool.texts[pool.samples[*place].text].tokens);
                 let tokens: Vec<_> = tokens.collect();
@@ -169,38 +202,18 @@ impl Driver<'_> {
                 let by_trained = views.trained.embed(&tokens)?;
                 let dim = views.trained.encoder().dim();
                 let text = &self.data.anchors[*anchor].text;
-                let of_bm25 = self.lent.bm25.scores(text);
-                let mut seen = BTreeSet::new();
-                for (row, place) in places.iter().enumerate() {
-                    let view = &pool.samples[*place].view;
-                    // A document is what is judged relevant, whichever of its sentences a positive shows: once is enough.
-                    if let (Role::Positive, Some(document)) = (view.role, view.document) {
-                        if seen.insert(document) {
-                            let scores = [
-                                views.initial.similarity(*anchor, document),
-                                of_bm25[document],
-                                views.trained.similarity(*anchor, document),
-                            ];
-                            let [a, b, c] = &fields;
-                            looked.push(Looked {
-                                place: *place,
-                                anchor: *anchor,
-                                seen: Seen::of([a, b, c], scores, view.document),
-                            });
-                        }
-                        continue;
-                    }
+                for (row, place) in negatives.into_iter().enumerate() {
+                    let view = &pool.samples[place].view;
                     let at = row * dim..(row + 1) * dim;
                     let scores = [
                         dot(views.initial.anchor(*anchor), &by_initial[at.clone()]),
                         self.lent.bm25.score_text(text, &view.text),
                         dot(views.trained.anchor(*anchor), &by_trained[at]),
                     ];
-                    let [a, b, c] = &fields;
                     looked.push(Looked {
-                        place: *place,
+                        place,
                         anchor: *anchor,
-                        seen: Seen::of([a, b, c], scores, view.document),
+                        seen: Seen::of(&sight.fields, scores, view.document),
                     });
                 }
             }
