@@ -230,13 +230,8 @@ fn line(row: &ComparisonRow, width: usize, several: bool, stepwise: bool) -> Str
     }
     if let Some(one) = &row.against {
         text.push_str(&format!(
-            "     {:+.4}  [{:+.4}, {:+.4}]  {}  {}{} {:>4} {:>4} {:>4}",
-            one.difference,
-            one.low,
-            one.high,
-            probability(one.p),
-            probability(one.p_holm),
-            if one.p_holm < 0.05 { '*' } else { ' ' },
+            "     {} {:>4} {:>4} {:>4}",
+            told(one.difference, (one.low, one.high), (one.p, one.p_holm)),
             one.wins,
             one.ties,
             one.losses
@@ -247,6 +242,16 @@ fn line(row: &ComparisonRow, width: usize, several: bool, stepwise: bool) -> Str
     }
     text.push('\n');
     text
+}
+
+/// A difference with its interval, and how likely it is by chance, before and after Holm's correction; a star where it is told apart.
+fn told(difference: f64, (low, high): (f64, f64), (p, p_holm): (f64, f64)) -> String {
+    format!(
+        "{difference:+.4}  [{low:+.4}, {high:+.4}]  {}  {}{}",
+        probability(p),
+        probability(p_holm),
+        if p_holm < 0.05 { '*' } else { ' ' },
+    )
 }
 
 fn probability(p: f64) -> String {
@@ -447,14 +452,9 @@ fn pulls(comparison: &Comparison) -> String {
             ));
         }
         text.push_str(&format!(
-            "    {:width$}  {:+.4}  [{:+.4}, {:+.4}]  {}  {}{}  {} minus {}\n",
+            "    {:width$}  {}  {} minus {}\n",
             one.source,
-            one.difference,
-            one.low,
-            one.high,
-            probability(one.p),
-            probability(one.p_holm),
-            if one.p_holm < 0.05 { '*' } else { ' ' },
+            told(one.difference, (one.low, one.high), (one.p, one.p_holm)),
             one.with,
             one.without
         ));

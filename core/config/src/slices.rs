@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::experiment::{Data as DataSection, PluginStep, Samples};
 use crate::node::{Data, Node};
-use crate::reader::{Bound, Fields, Reader, describe};
+use crate::reader::{Bound, Fields, Reader};
 use crate::steps::{is_off, with_defaults};
 
 /// One of `evaluate.slices:`
@@ -110,24 +110,8 @@ impl Reader<'_> {
         data: Option<&DataSection>,
         samples: Option<&Samples>,
     ) -> Option<EvaluationSlice> {
-        let (name, place, settings) = match &item.data {
-            Data::Text(name) => (name.as_str(), &item.place, None),
-            Data::Map(entries) if entries.len() == 1 => (
-                entries[0].key.as_str(),
-                &entries[0].place,
-                Some(&entries[0].value),
-            ),
-            _ => {
-                let message = "here goes one slice, with its settings under it";
-                self.push(
-                    Diagnostic::new(Problem::Experiment, message)
-                        .at(item.place.location())
-                        .note(format!("it is {}", describe(item)))
-                        .help("for example - long_tail: { share: 0.25 }"),
-                );
-                return None;
-            }
-        };
+        let (name, place, settings) =
+            self.one_named(item, "slice", "long_tail: { share: 0.25 }")?;
         let known: &[&str] = match name {
             "nuance" => &["by"],
             "long_tail" => &["share"],

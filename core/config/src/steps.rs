@@ -5,10 +5,39 @@ use orchestrator_plugin_host::{Kind, PluginInfo, service};
 use serde_json::{Map, Value};
 
 use crate::experiment::PluginStep;
-use crate::node::{Data, Node};
+use crate::node::{Data, Node, Place};
 use crate::reader::{Fields, Reader, describe};
 
 impl<'a> Reader<'a> {
+    /// An item of a list that is `NAME` or `NAME: { settings }`: the name, where it stands, and the settings. `what` it is, and an
+    /// `example`, are for the error.
+    pub(crate) fn one_named<'n>(
+        &self,
+        item: &'n Node,
+        what: &str,
+        example: &str,
+    ) -> Option<(&'n str, &'n Place, Option<&'n Node>)> {
+        match &item.data {
+            Data::Text(name) => Some((name.as_str(), &item.place, None)),
+            Data::Map(entries) if entries.len() == 1 => {
+                let only = &entries[0];
+                Some((only.key.as_str(), &only.place, Some(&only.value)))
+            }
+            _ => {
+                self.push(
+                    Diagnostic::new(
+                        Problem::Experiment,
+                        format!("here goes one {what}, with its settings under it"),
+                    )
+                    .at(item.place.location())
+                    .note(format!("it is {}", describe(item)))
+                    .help(format!("for example - {example}")),
+                );
+                None
+            }
+        }
+    }
+
     /// The plugins of a list. `own` are keys of ours beside the plugin's settings.
     pub(crate) fn steps<T>(
         &self,
@@ -56,26 +85,8 @@ impl<'a> Reader<'a> {
         kind: Kind,
         own: &[&str],
     ) -> Option<(Fields<'n>, Option<PluginStep>)> {
-        let (given, place, settings) = match &item.data {
-            Data::Text(name) => (name.as_str(), &item.place, None),
-            Data::Map(entries) if entries.len() == 1 => (
-                entries[0].key.as_str(),
-                &entries[0].place,
-                Some(&entries[0].value),
-            ),
-            _ => {
-                self.push(
-                    Diagnostic::new(
-                        Problem::Experiment,
-                        format!("here goes one {}, with its settings under it", kind.name()),
-                    )
-                    .at(item.place.location())
-                    .note(format!("it is {}", describe(item)))
-                    .help("for example - word_count: { min_words: 10 }"),
-                );
-                return None;
-            }
-        };
+        let (given, place, settings) =
+            self.one_named(item, kind.name(), "word_count: { min_words: 10 }")?;
         let Some(plugin) = self.plugin(kind, given) else {
             self.push(self.unknown_plugin(kind, given).at(place.location()));
             return None;
