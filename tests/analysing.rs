@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use orchestrator_tests::{
-    experiment, fail, orchestrator, repository, rows, small_experiment, succeed,
-};
+use orchestrator_tests::{experiment, fail, orchestrator, repository, small_experiment, succeed};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -27,7 +25,9 @@ fn metric(store: &Connection, name: &str) -> f64 {
 }
 
 fn all<T: rusqlite::types::FromSql>(store: &Connection, sql: &str) -> Vec<T> {
-    rows(store, sql, |row| row.get(0))
+    let mut statement = store.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 const SPOILED: &str = "SELECT sample FROM provenance WHERE source = 'spoiled' ORDER BY sample";

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use orchestrator_tests::{
-    experiment, orchestrator, refreshed_experiment, rows, small_experiment, succeed,
+    experiment, orchestrator, refreshed_experiment, small_experiment, succeed,
 };
 use rusqlite::Connection;
 use serde_json::Value;
@@ -23,6 +23,16 @@ fn run(text: &str) -> tempfile::TempDir {
         folder.path(),
     );
     folder
+}
+
+fn rows<T>(
+    store: &Connection,
+    sql: &str,
+    read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Vec<T> {
+    let mut statement = store.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| read(row)).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 /// The metrics of a tick by name.

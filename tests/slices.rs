@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use orchestrator_tests::{experiment, orchestrator, repository, rows, small_experiment, succeed};
+use orchestrator_tests::{experiment, orchestrator, repository, small_experiment, succeed};
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -50,6 +50,16 @@ fn ran() -> &'static Path {
 
 fn open(folder: &Path) -> Connection {
     Connection::open(folder.join("store.db")).unwrap()
+}
+
+fn rows<T>(
+    store: &Connection,
+    sql: &str,
+    read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Vec<T> {
+    let mut statement = store.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| read(row)).unwrap();
+    rows.map(Result::unwrap).collect()
 }
 
 fn one<T: rusqlite::types::FromSql>(store: &Connection, sql: &str) -> T {

@@ -162,14 +162,3 @@ pub fn experiment(text: &str) -> tempfile::TempDir {
     std::fs::write(folder.path().join("x.yaml"), text).unwrap();
     folder
 }
-
-/// The rows of a query.
-pub fn rows<T>(
-    store: &rusqlite::Connection,
-    sql: &str,
-    read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
-) -> Vec<T> {
-    let mut statement = store.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| read(row)).unwrap();
-    rows.map(Result::unwrap).collect()
-}
