@@ -9,7 +9,6 @@ use orchestrator_data::{Dataset, Split};
 use orchestrator_model::Card;
 use orchestrator_store as store;
 use orchestrator_train::{Checkpoint, CheckpointError};
-use rayon::prelude::*;
 
 use crate::driver::{Driver, Standing, file_error};
 use crate::epochs::Ended;
@@ -17,7 +16,7 @@ use crate::error::Error;
 use crate::monitor::Monitored;
 use crate::pool::Pool;
 use crate::progress::Event;
-use crate::retrieval::{DEPTH, Ranking, Scored, best, score_ranking};
+use crate::retrieval::{DEPTH, Ranking, Scored, score_ranking};
 use crate::slicing::Sliced;
 use crate::training::Model;
 
@@ -159,11 +158,9 @@ impl Driver<'_> {
         };
         let splits = [Split::Validation, Split::Test];
         let of_bm25 = self.evaluate(&splits, &|anchors| {
-            let text = |anchor: &usize| &self.data.anchors[*anchor].text;
-            anchors
-                .par_iter()
-                .map(|anchor| best(&self.lent.bm25.scores(text(anchor)), DEPTH))
-                .collect()
+            let text = |anchor: &usize| self.data.anchors[*anchor].text.as_str();
+            let queries: Vec<&str> = anchors.iter().map(text).collect();
+            self.lent.bm25.rankings(&queries, DEPTH)
         })?;
         let index = self.index(model)?;
         let of_initial = self.evaluate(&splits, &|anchors| index.nearest(anchors, DEPTH))?;

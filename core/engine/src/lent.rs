@@ -13,6 +13,7 @@ use crate::rescoring::Rescorer;
 use crate::retrieval::{Bm25Index, DenseIndex, Memo};
 use crate::seed::seed;
 use crate::topics::Topics;
+use crate::training::Model;
 
 /// Made once a run.
 pub(crate) struct Lent<'r> {
@@ -146,6 +147,20 @@ pub(crate) struct Models<'m> {
     pub further: &'m BTreeMap<String, Fixed>,
     /// Models that score pairs and have no embeddings.
     pub pairs: &'m BTreeMap<String, Rescorer>,
+}
+
+impl<'m> Models<'m> {
+    /// Those of a run with its model as it is.
+    pub fn of(lent: &'m Lent<'_>, model: &'m Model, current: Option<&'m DenseIndex<'m>>) -> Self {
+        Self {
+            current,
+            untrained: model.version == 0,
+            initial: &model.initial,
+            bm25: &lent.bm25,
+            further: &lent.models,
+            pairs: &lent.pairs,
+        }
+    }
 }
 
 /// One of the models that have embeddings.

@@ -105,14 +105,7 @@ impl Driver<'_> {
             Some(self.index(model)?)
         };
         let lent = self.lent.clone();
-        let models = Models {
-            current: index.as_ref(),
-            untrained: model.version == 0,
-            initial: &model.initial,
-            bm25: &lent.bm25,
-            further: &lent.models,
-            pairs: &lent.pairs,
-        };
+        let models = Models::of(&lent, model, index.as_ref());
         let moment = Moment {
             index: index.as_ref(),
             models: Some(&models),

@@ -8,6 +8,8 @@ use rayon::prelude::*;
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use super::{Ranking, best};
+
 /// Lucene's `EnglishAnalyzer.ENGLISH_STOP_WORDS_SET`.
 const STOP_WORDS: [&str; 33] = [
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it",
@@ -88,6 +90,13 @@ impl Bm25Index {
         scores.into_iter().map(|score| score as f32).collect()
     }
 
+    /// The best `k` documents for each query, best first.
+    #[must_use]
+    pub fn rankings(&self, queries: &[&str], k: usize) -> Vec<Ranking> {
+        let of = |query: &&str| best(&self.scores(query), k);
+        queries.par_iter().map(of).collect()
+    }
+
     /// What a term that is in `documents` documents adds to the score of a text that has it `frequency` times.
     fn part(&self, documents: usize, frequency: f64, saturation: f64) -> f64 {
         let (all, n) = (self.saturation.len() as f64, documents as f64);
@@ -118,10 +127,10 @@ impl Bm25Index {
 
 impl Lexical for Bm25Index {
     fn top_k(&self, queries: &[&str], k: usize) -> Vec<Vec<(i64, f32)>> {
-        queries
-            .par_iter()
-            .map(|query| {
-                super::best(&self.scores(query), k)
+        self.rankings(queries, k)
+            .into_iter()
+            .map(|found| {
+                found
                     .into_iter()
                     .filter(|(_, score)| *score > 0.0)
                     .map(|(document, score)| (document as i64, score))

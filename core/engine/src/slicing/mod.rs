@@ -134,14 +134,7 @@ impl Driver<'_> {
             return Ok(Sliced::default());
         }
         let lent = self.lent.clone();
-        let models = Models {
-            current: Some(index),
-            untrained: model.version == 0,
-            initial: &model.initial,
-            bm25: &lent.bm25,
-            further: &lent.models,
-            pairs: &lent.pairs,
-        };
+        let models = Models::of(&lent, model, Some(index));
         let seer = Seer {
             name: "trained",
             models: &models,

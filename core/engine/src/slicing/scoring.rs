@@ -8,7 +8,6 @@ use orchestrator_data::{Dataset, Document, Split};
 use orchestrator_model::Side;
 use orchestrator_plugin_host::NamedModels as _;
 use orchestrator_store::SliceRow;
-use rayon::prelude::*;
 use serde_json::Value;
 
 use super::{LONG_TAIL, NOT_LONG_TAIL, evidence};
@@ -17,7 +16,7 @@ use crate::error::Error;
 use crate::evaluating::{Evaluated, rank_in_blocks};
 use crate::lent::Models;
 use crate::progress::Event;
-use crate::retrieval::{Bm25Index, DEPTH, DenseIndex, Embedded, Ranking, Texts, best};
+use crate::retrieval::{Bm25Index, DEPTH, DenseIndex, Embedded, Ranking, Texts};
 
 /// A metric of a claim of a slice.
 pub(super) struct ItemScore {
@@ -50,17 +49,12 @@ impl Seer<'_> {
     /// The nearest documents of texts that are asked.
     fn rank(&self, bm25: &Bm25Index, queries: &[&str]) -> Result<Vec<Ranking>, Error> {
         let Some(index) = self.index else {
-            return Ok(rank_by_bm25(bm25, queries));
+            return Ok(bm25.rankings(queries, DEPTH));
         };
         let tokens = index.encoder().tokenize(queries, Side::Anchor)?;
         let embeddings = index.embed(&tokens.iter().collect::<Vec<_>>())?;
         Ok(index.nearest_to(&embeddings, DEPTH))
     }
-}
-
-fn rank_by_bm25(bm25: &Bm25Index, queries: &[&str]) -> Vec<Ranking> {
-    let of = |query: &&str| best(&bm25.scores(query), DEPTH);
-    queries.par_iter().map(of).collect()
 }
 
 /// Mean over the claims, by slice and metric, metrics in the order they came.
@@ -214,7 +208,7 @@ impl Driver<'_> {
                 let bm25 = self.experiment.evaluate.bm25;
                 let bm25 = Bm25Index::build(&documents, bm25.k1, bm25.b);
                 rank_in_blocks(&relevant, metrics, |places| {
-                    Ok(rank_by_bm25(&bm25, &claims[places]))
+                    Ok(bm25.rankings(&claims[places], DEPTH))
                 })?
             }
             Some(index) => {
